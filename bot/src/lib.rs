@@ -1,0 +1,3 @@
+//! The door: command grammar, cards, the console with its chat room, the HTTP API, config, telemetry, and `petrel`.
+//!
+//! Deliberately not here: SQL, Kubernetes, policy.
