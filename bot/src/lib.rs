@@ -1,3 +1,5 @@
 //! The door: command grammar, cards, the console with its chat room, the HTTP API, config, telemetry, and `petrel`.
 //!
 //! Deliberately not here: SQL, Kubernetes, policy.
+
+pub mod card;

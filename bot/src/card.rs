@@ -1,0 +1,106 @@
+//! A platform-neutral chat message. Each door draws it in its own way and escapes it in its own way: everything in here is
+//! plain text that came, in part, from people and clusters.
+
+use serde::{Deserialize, Serialize};
+
+/// What colour and mark a card gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tone {
+    /// An answer.
+    Neutral,
+    /// Waits for a person.
+    Waiting,
+    /// In progress.
+    Working,
+    /// Went well.
+    Good,
+    /// Did not.
+    Bad,
+    /// A person must look now.
+    Urgent,
+}
+
+/// The cluster a card is about; always shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterBadge {
+    /// Name in the registry.
+    pub name: String,
+    /// Marked and guarded.
+    pub production: bool,
+}
+
+/// A line of live progress.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepLine {
+    /// `waiting`, `working`, `done`, `failed`, `unknown`.
+    pub state: String,
+    /// What it is: `patch Deployment checkout`.
+    pub text: String,
+}
+
+/// Rows under a header.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// Column names.
+    pub header: Vec<String>,
+    /// One text per column.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// A monospaced block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Code {
+    /// `diff` or `text`.
+    pub language: String,
+    /// The text.
+    pub text: String,
+}
+
+/// Something to click.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Button {
+    /// `approve`, `deny`, `cancel`, `details`.
+    pub id: String,
+    /// What it says.
+    pub label: String,
+    /// `primary`, `danger`, `plain`.
+    pub style: String,
+    /// Ask for a reason first (deny).
+    pub wants_reason: bool,
+    /// Ask for this text to be typed first (a guarded cluster's name).
+    pub wants_typed: Option<String>,
+}
+
+/// A chat message that any door can draw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// Colour and mark.
+    pub tone: Tone,
+    /// One line.
+    pub title: String,
+    /// State in a word or two, drawn as a pill: `awaiting 1 of 2`.
+    pub status: Option<String>,
+    /// Where.
+    pub cluster: Option<ClusterBadge>,
+    /// A sentence or two.
+    pub text: Option<String>,
+    /// Label and value.
+    pub fields: Vec<(String, String)>,
+    /// Rows.
+    pub table: Option<Table>,
+    /// Diff, logs.
+    pub code: Option<Code>,
+    /// Live steps.
+    pub steps: Vec<StepLine>,
+    /// To click.
+    pub buttons: Vec<Button>,
+    /// Small print: id, who, when.
+    pub footer: Option<String>,
+    /// Path in the console: `/requests/<id>`.
+    pub link: Option<String>,
+    /// Whose card; buttons act on it.
+    pub request: Option<ledger::RequestId>,
+    /// Hex digest of the plan shown; goes with every click (G3).
+    pub digest: Option<String>,
+}
