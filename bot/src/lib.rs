@@ -2,4 +2,8 @@
 //!
 //! Deliberately not here: SQL, Kubernetes, policy.
 
+pub mod app;
 pub mod card;
+pub mod config;
+pub mod console;
+pub mod inbox;

@@ -1,0 +1,45 @@
+//! What every door needs, in one value.
+
+use crate::config::Config;
+use actions::{cluster::Clusters, gate::Gate, policy::PolicyHandle};
+use ledger::{Ledger, Wake};
+use std::sync::Arc;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+/// Everything a door needs; cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// The record.
+    pub ledger: Ledger,
+    /// The registry of clusters.
+    pub clusters: Clusters,
+    /// The policy in force.
+    pub policy: PolicyHandle,
+    /// The one way to a change.
+    pub gate: Gate,
+    /// As loaded.
+    pub config: Arc<Config>,
+    /// This process, unique: `host-pid-random`.
+    pub worker: String,
+    /// Fan-out of one listening connection; subscribe to hear of changes. A lagging receiver must read anew.
+    pub wakes: broadcast::Sender<Wake>,
+    /// Cancelled when the process stops: long answers (event streams) must end then.
+    pub stop: CancellationToken,
+}
+
+impl App {
+    /// Puts the parts together; nothing is started and nothing is asked.
+    pub fn new(config: Config, ledger: Ledger, policy: PolicyHandle, stop: CancellationToken) -> App {
+        let clusters = Clusters::new(config.clusters.clone());
+        let gate = Gate { ledger: ledger.clone(), clusters: clusters.clone(), policy: policy.clone() };
+        let (wakes, _) = broadcast::channel(1024);
+        App { ledger, clusters, policy, gate, config: Arc::new(config), worker: worker_name(), wakes, stop }
+    }
+}
+
+fn worker_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() { "petrel" } else { host.trim() };
+    format!("{host}-{}-{:04x}", std::process::id(), rand::random::<u16>())
+}
