@@ -46,7 +46,11 @@ pub struct Activity {
     pub action_last_hour: u32,
     /// Requests on this cluster in the last hour.
     pub cluster_last_hour: u32,
-    /// Runs on this cluster now (approved, running, verifying).
+    /// Requests by this person that are at work now (approved, running, verifying).
+    pub person_running: u32,
+    /// Requests of this action on this cluster that are at work now.
+    pub action_running: u32,
+    /// Requests on this cluster that are at work now.
     pub cluster_running: u32,
     /// The request that is approved, running or verifying on this very target, if any.
     pub target_busy: Option<RequestId>,
