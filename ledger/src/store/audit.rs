@@ -1,9 +1,31 @@
 //! The record (G10): entries, the chain that seals them, checkpoints, verification and export.
 
+use super::time::utc;
 use crate::*;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sqlx::PgConnection;
+
+/// Appends an entry inside the caller's transaction, so that it stands or falls with the change it describes.
+pub(crate) async fn append(
+    tx: &mut PgConnection,
+    kind: &str,
+    actor: &str,
+    request: Option<RequestId>,
+    body: &Value,
+    now: Timestamp,
+) -> Result<i64, LedgerError> {
+    sqlx::query_scalar("insert into entry (at, kind, actor, request, body) values ($1, $2, $3, $4, $5::json) returning id")
+        .bind(utc(now))
+        .bind(kind)
+        .bind(actor)
+        .bind(request.map(|id| id.0))
+        .bind(body.to_string())
+        .fetch_one(tx)
+        .await
+        .map_err(sql("append an entry"))
+}
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]

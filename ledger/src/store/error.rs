@@ -1,3 +1,8 @@
+/// For `map_err`: the database could not do `what`.
+pub(crate) fn sql(what: &'static str) -> impl Fn(sqlx::Error) -> LedgerError {
+    move |source| LedgerError::Sql { what, source }
+}
+
 /// What can go wrong with the database.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {

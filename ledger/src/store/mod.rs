@@ -9,6 +9,7 @@ mod outbox;
 mod request;
 mod room;
 mod run;
+mod time;
 
 pub use audit::*;
 pub use error::*;

@@ -1,7 +1,18 @@
 //! `LISTEN/NOTIFY` only wakes workers; whoever waits polls too.
+//!
+//! A transaction that notifies takes a lock that is global to the server while it commits, so those transactions flush
+//! one after the other. Notify where someone waits (a card, a run, a room), at best once per transaction, and never in
+//! the plain append path.
 
 use crate::*;
+use sqlx::PgConnection;
 use std::time::Duration;
+
+/// A run was queued.
+pub(crate) async fn wake_runners(tx: &mut PgConnection) -> Result<(), LedgerError> {
+    sqlx::query("select pg_notify('petrel', 'run')").execute(tx).await.map_err(sql("wake the runners"))?;
+    Ok(())
+}
 
 /// What happened, by channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +28,6 @@ pub enum Wake {
         /// Which message.
         message: i64,
     },
-    /// A line or click came in.
-    Inbox,
     /// A request changed.
     Request(RequestId),
     /// The connection was lost for a while; anything may have happened.

@@ -3,7 +3,41 @@
 
 use crate::*;
 use serde_json::Value;
+use sqlx::PgConnection;
 use std::time::Duration;
+
+/// Makes a request's card and shows it in its first place, in the request's own transaction.
+pub(crate) async fn open_card(tx: &mut PgConnection, request: RequestId, place: &Place) -> Result<CardId, LedgerError> {
+    let id = CardId::new();
+    sqlx::query(
+        "with made as (insert into card (id, request) values ($1, $2) returning id, version),
+              shown as (insert into delivery (card, place, wanted) select id, $3, version from made returning card)
+         select pg_notify('petrel', 'request ' || $2::text) from shown",
+    )
+    .bind(id.0)
+    .bind(request.0)
+    .bind(&place.0)
+    .execute(tx)
+    .await
+    .map_err(sql("open a card"))?;
+    Ok(id)
+}
+
+/// A request changed: its card is due again wherever it is shown. Wakes who delivers cards and who watches requests.
+pub(crate) async fn bump_card(tx: &mut PgConnection, request: RequestId) -> Result<(), LedgerError> {
+    // A claim in progress or a wait after a failure stands: due_at only ever moves forward here.
+    sqlx::query(
+        "with bumped as (update card set version = version + 1 where request = $1 returning id, version),
+              due as (update delivery d set wanted = b.version, attempts = 0, due_at = greatest(due_at, clock_timestamp())
+                      from bumped b where d.card = b.id returning d.card)
+         select pg_notify('petrel', 'request ' || $1::text) from (select count(*) from due) done",
+    )
+    .bind(request.0)
+    .execute(tx)
+    .await
+    .map_err(sql("bump a card"))?;
+    Ok(())
+}
 
 /// What a card shows.
 #[derive(Clone, Debug, PartialEq)]
