@@ -1,9 +1,27 @@
-//! The registry of clusters, and the few wire operations that Petrel needs on any kind of object.
+//! The registry of clusters, and the few wire operations that Petrel needs on any kind of object. Each cluster has its
+//! own client, timeout, circuit breaker and share of calls: a slow or dead one delays no other.
 
-use ledger::{ObjectRef, PatchKind};
+mod answer;
+mod breaker;
+mod call;
+mod connect;
+mod kind;
+mod object;
+mod path;
+
+pub use connect::install_tls;
+pub use kind::{KINDS, Kind, by_kind, by_word, nearest};
+pub use path::{is_dns_label, is_dns_subdomain};
+
+use breaker::Breaker;
+use kind::Served;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::{Arc, Mutex, RwLock, atomic::AtomicU64},
+    time::Duration,
+};
 
 /// How to reach one cluster. A table `[[cluster]]` of the config file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,7 +51,7 @@ fn ten() -> u64 {
     10
 }
 
-/// What can go wrong with a cluster.
+/// What can go wrong with a cluster. After a write every error but `Unreachable` says that it did not take place.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// Not in the registry.
@@ -92,7 +110,7 @@ pub enum ClusterError {
         /// Seconds.
         retry_in_s: u64,
     },
-    /// Anything else (5xx, unreadable answer).
+    /// Anything else (cannot connect, busy, a read answered with 5xx or not readable).
     #[error("cluster {cluster}: {message}")]
     Other {
         /// Which.
@@ -104,7 +122,7 @@ pub enum ClusterError {
 
 /// The registry; cheap to clone.
 #[derive(Clone)]
-pub struct Clusters {}
+pub struct Clusters(Arc<Vec<Cluster>>);
 
 /// Health of one cluster, as last seen or just asked.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -123,64 +141,114 @@ pub struct Health {
     pub labels: BTreeMap<String, String>,
 }
 
+/// Calls to one cluster at once; more wait for their turn.
+const CALLS_AT_ONCE: usize = 32;
+/// Nodes that `health` counts at most.
+const NODES_COUNTED: u32 = 10_000;
+
 impl Clusters {
     /// Nothing is connected yet: one dead cluster does not keep the others from starting.
-    pub fn new(_configs: Vec<ClusterConfig>) -> Clusters {
-        todo!()
+    pub fn new(configs: Vec<ClusterConfig>) -> Clusters {
+        Clusters(Arc::new(configs.into_iter().map(Cluster::new).collect()))
     }
     /// By name.
-    pub fn get(&self, _name: &str) -> Result<Cluster, ClusterError> {
-        todo!()
+    pub fn get(&self, name: &str) -> Result<Cluster, ClusterError> {
+        self.0.iter().find(|cluster| cluster.name() == name).cloned().ok_or_else(|| ClusterError::Unknown {
+            name: name.to_string(),
+            suggestion: self
+                .0
+                .iter()
+                .map(|cluster| (strsim::damerau_levenshtein(cluster.name(), name), cluster.name()))
+                .filter(|(distance, known)| *distance <= 1 + known.len() / 4)
+                .min()
+                .map(|(_, known)| known.to_string()),
+        })
     }
     /// In config order.
     pub fn names(&self) -> Vec<String> {
-        todo!()
+        self.0.iter().map(|cluster| cluster.name().to_string()).collect()
     }
     /// Asks all at once, each within its own timeout; a slow one delays nobody (R5).
     pub async fn health(&self) -> Vec<Health> {
-        todo!()
+        futures::future::join_all(self.0.iter().map(Cluster::health)).await
     }
 }
 
 /// One cluster; cheap to clone.
 #[derive(Clone)]
-pub struct Cluster {}
+pub struct Cluster(Arc<Inner>);
+
+struct Inner {
+    config: ClusterConfig,
+    /// Made by the first call, and made anew after a 401, which reads rotated credentials.
+    client: tokio::sync::Mutex<Option<kube::Client>>,
+    breaker: Mutex<Breaker>,
+    turns: tokio::sync::Semaphore,
+    /// Kinds that are not built in, once found.
+    discovered: RwLock<HashMap<(String, String), Served>>,
+    /// Of the last answered call; `u64::MAX` before there is one.
+    latency_ms: AtomicU64,
+}
 
 impl Cluster {
+    fn new(config: ClusterConfig) -> Cluster {
+        Cluster(Arc::new(Inner {
+            config,
+            client: tokio::sync::Mutex::new(None),
+            breaker: Mutex::new(Breaker::new()),
+            turns: tokio::sync::Semaphore::new(CALLS_AT_ONCE),
+            discovered: RwLock::default(),
+            latency_ms: AtomicU64::new(u64::MAX),
+        }))
+    }
     /// Name in the registry.
     pub fn name(&self) -> &str {
-        todo!()
+        &self.0.config.name
     }
     /// From config.
     pub fn labels(&self) -> &BTreeMap<String, String> {
-        todo!()
+        &self.0.config.labels
     }
     /// Label `production = "true"`.
     pub fn is_production(&self) -> bool {
-        todo!()
+        self.labels().get("production").is_some_and(|value| value == "true")
     }
-    /// One object as JSON.
-    pub async fn get(&self, _object: &ObjectRef) -> Result<Value, ClusterError> {
-        todo!()
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(self.0.config.timeout_s.max(1))
     }
-    /// Objects of a kind, following `continue` up to `limit`. Selectors are built by our code only, never from user text.
-    pub async fn list(&self, _api_version: &str, _kind: &str, _namespace: Option<&str>, _labels: Option<&str>, _fields: Option<&str>, _limit: u32) -> Result<Vec<Value>, ClusterError> {
-        todo!()
+    /// Version and nodes, both within one timeout.
+    async fn health(&self) -> Health {
+        let mut health = Health { name: self.name().to_string(), version: None, latency_ms: None, nodes: None, trouble: None, labels: self.labels().clone() };
+        let asked = tokio::time::timeout(self.timeout(), async {
+            match self.version().await {
+                Ok(version) => health.version = Some(version),
+                Err(error) => {
+                    health.trouble = Some(error.to_string());
+                    return;
+                }
+            }
+            match self.list("v1", "Node", None, None, None, NODES_COUNTED).await {
+                Ok(nodes) => {
+                    let ready = nodes.iter().filter(|node| is_ready(node)).count();
+                    health.nodes = Some((ready as u32, nodes.len() as u32));
+                    if ready < nodes.len() {
+                        health.trouble = Some(format!("{} of {} nodes are not ready", nodes.len() - ready, nodes.len()));
+                    }
+                }
+                // Not being allowed to see nodes is no trouble of the cluster's.
+                Err(ClusterError::Forbidden { .. }) => {}
+                Err(error) => health.trouble = Some(error.to_string()),
+            }
+        })
+        .await;
+        if asked.is_err() {
+            health.trouble = Some(format!("no answer within {} s", self.timeout().as_secs()));
+        }
+        health.latency_ms = Some(self.0.latency_ms.load(std::sync::atomic::Ordering::Relaxed)).filter(|known| *known != u64::MAX);
+        health
     }
-    /// Patch with field manager `petrel`; returns the object after it.
-    pub async fn patch(&self, _object: &ObjectRef, _kind: PatchKind, _body: &Value, _dry_run: bool) -> Result<Value, ClusterError> {
-        todo!()
-    }
-    /// Create with field manager `petrel`.
-    pub async fn create(&self, _object: &ObjectRef, _body: &Value, _dry_run: bool) -> Result<Value, ClusterError> {
-        todo!()
-    }
-    /// Delete with the uid as precondition.
-    pub async fn delete(&self, _object: &ObjectRef, _grace_period_seconds: Option<u32>, _dry_run: bool) -> Result<(), ClusterError> {
-        todo!()
-    }
-    /// The last `lines` of a container's log, cut at `limit_bytes`.
-    pub async fn logs(&self, _namespace: &str, _pod: &str, _container: Option<&str>, _previous: bool, _lines: u32, _limit_bytes: u32) -> Result<String, ClusterError> {
-        todo!()
-    }
+}
+
+fn is_ready(node: &serde_json::Value) -> bool {
+    node["status"]["conditions"].as_array().is_some_and(|conditions| conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True"))
 }

@@ -1,0 +1,128 @@
+//! One call to an API server: breaker, turn, timeout, and what came of it.
+
+use super::{Cluster, ClusterError, answer, connect};
+use http_body_util::{BodyExt, Limited};
+use kube::client::Body;
+use serde_json::Value;
+use std::{
+    sync::{PoisonError, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+/// No answer that we ask for is longer.
+const LONGEST_ANSWER: usize = 64 << 20;
+
+/// One HTTP exchange.
+pub(super) struct Call<'a> {
+    pub method: http::Method,
+    pub path: String,
+    /// What it is about, for errors: `Deployment shop/checkout`.
+    pub what: &'a str,
+    pub body: Option<(&'static str, &'a Value)>,
+    /// Changes something when it succeeds (so not a dry run).
+    pub writes: bool,
+    pub timeout: Duration,
+}
+
+impl Cluster {
+    /// GET, as JSON.
+    pub(super) async fn read(&self, path: String, what: &str) -> Result<Value, ClusterError> {
+        self.json(Call { method: http::Method::GET, path, what, body: None, writes: false, timeout: self.timeout() }).await
+    }
+
+    /// A call whose answer is JSON. An answer to a write that cannot be read leaves its outcome unknown.
+    pub(super) async fn json(&self, call: Call<'_>) -> Result<Value, ClusterError> {
+        let writes = call.writes;
+        let text = self.call(call).await?;
+        serde_json::from_slice(&text).map_err(|error| {
+            let cluster = self.name().to_string();
+            let why = format!("its answer is not JSON: {error}");
+            if writes { ClusterError::Unreachable { cluster, why } } else { ClusterError::Other { cluster, message: why } }
+        })
+    }
+
+    /// The body of a 2xx answer.
+    pub(super) async fn call(&self, call: Call<'_>) -> Result<Vec<u8>, ClusterError> {
+        let other = |message: String| ClusterError::Other { cluster: self.name().to_string(), message };
+        let unreachable = |why: String| ClusterError::Unreachable { cluster: self.name().to_string(), why };
+        self.breaker(|breaker| breaker.admit(Instant::now(), call.timeout * 2))
+            .map_err(|wait| ClusterError::Open { cluster: self.name().to_string(), retry_in_s: wait.as_secs() + 1 })?;
+        // Nothing has been sent until both of these are had. Neither says anything about the cluster's silence.
+        let prepared = tokio::time::timeout(call.timeout, async {
+            let turn = self.0.turns.acquire().await.map_err(|error| error.to_string())?;
+            Ok::<_, String>((turn, self.client().await?))
+        });
+        let (_turn, client) = match prepared.await {
+            Ok(Ok(ready)) => ready,
+            Ok(Err(message)) => {
+                self.breaker(|breaker| breaker.answered());
+                return Err(other(message));
+            }
+            Err(_) => {
+                self.silent();
+                return Err(other(format!("not tried: no turn or no credentials within {} s", call.timeout.as_secs())));
+            }
+        };
+        let mut request = http::Request::builder().method(call.method).uri(&call.path).header(http::header::ACCEPT, "application/json, */*");
+        let body = match call.body {
+            Some((content_type, value)) => {
+                request = request.header(http::header::CONTENT_TYPE, content_type);
+                Body::from(value.to_string().into_bytes())
+            }
+            None => Body::empty(),
+        };
+        let request = request.body(body).map_err(|error| other(format!("build a request: {error}")))?;
+        let started = Instant::now();
+        let exchange = tokio::time::timeout(call.timeout, async {
+            let answer = client.send(request).await?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), LONGEST_ANSWER).collect().await.map_err(kube::Error::Service)?;
+            Ok::<_, kube::Error>((status, body.to_bytes().to_vec()))
+        });
+        let (status, body) = match exchange.await {
+            Ok(Ok(answered)) => answered,
+            Ok(Err(kube::Error::Auth(error))) => {
+                self.breaker(|breaker| breaker.answered());
+                return Err(other(format!("sign in: {}", answer::chain(&error))));
+            }
+            Ok(Err(error)) => {
+                self.silent();
+                return Err(unreachable(answer::chain(&error)));
+            }
+            Err(_) => {
+                self.silent();
+                return Err(unreachable(format!("no answer within {} s", call.timeout.as_secs())));
+            }
+        };
+        self.breaker(|breaker| breaker.answered());
+        self.0.latency_ms.store(started.elapsed().as_millis() as u64, Ordering::Relaxed);
+        if status.is_success() {
+            return Ok(body);
+        }
+        if status == http::StatusCode::UNAUTHORIZED {
+            *self.0.client.lock().await = None;
+        }
+        Err(answer::refusal(self.name(), call.what, status.as_u16(), &body, call.writes))
+    }
+
+    async fn client(&self) -> Result<kube::Client, String> {
+        let mut known = self.0.client.lock().await;
+        if let Some(client) = &*known {
+            return Ok(client.clone());
+        }
+        let (config, runtime) = (self.0.config.clone(), tokio::runtime::Handle::current());
+        let client = tokio::task::spawn_blocking(move || connect::client(&config, &runtime)).await.map_err(|error| error.to_string())??;
+        *known = Some(client.clone());
+        Ok(client)
+    }
+
+    fn silent(&self) {
+        let chance = f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0;
+        self.breaker(|breaker| breaker.silent(Instant::now(), chance));
+    }
+
+    fn breaker<T>(&self, act: impl FnOnce(&mut super::Breaker) -> T) -> T {
+        // The breaker is plain data: a panic elsewhere cannot have left it half-changed.
+        act(&mut self.0.breaker.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
