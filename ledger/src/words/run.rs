@@ -36,6 +36,8 @@ pub struct Run {
     pub verify_until: Option<Timestamp>,
     /// Why the undo phase was entered.
     pub undo_because: Option<String>,
+    /// The last line of live progress: `4 of 6 pods ready`.
+    pub progress: Option<String>,
     /// First claim.
     pub started_at: Option<Timestamp>,
     /// End.
