@@ -9,6 +9,7 @@ mod outbox;
 mod request;
 mod room;
 mod run;
+mod schema;
 mod time;
 
 pub use audit::*;
@@ -19,13 +20,20 @@ pub use notify::*;
 pub use outbox::*;
 pub use request::*;
 pub use room::*;
+pub(crate) use schema::schema_hash;
 
 use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A connection that has rested for so long is tried before it is used; a younger one is trusted, which saves a round trip
+/// for every operation under load.
+const RESTED: Duration = Duration::from_secs(5);
 
 /// A handle to the database; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    #[allow(dead_code)]
     pool: PgPool,
 }
 
@@ -40,18 +48,39 @@ pub struct Connect {
 
 impl Ledger {
     /// Connects, and checks that the schema is the one this build knows (it does not migrate).
-    pub async fn connect(_to: &Connect) -> Result<Ledger, LedgerError> {
-        todo!()
+    pub async fn connect(to: &Connect) -> Result<Ledger, LedgerError> {
+        let wrong = sql("connect to the database");
+        let options = PgConnectOptions::from_str(&to.url).map_err(wrong)?
+            .application_name("petrel")
+            // A replica whose machine vanished must not hold row locks for the others to wait on.
+            .options([("idle_in_transaction_session_timeout", "30s")]);
+        let pool = PgPoolOptions::new()
+            .max_connections(to.connections)
+            .acquire_timeout(Duration::from_secs(10))
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > RESTED {
+                        sqlx::Connection::ping(connection).await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_with(options)
+            .await
+            .map_err(wrong)?;
+        schema::check(&pool).await?;
+        Ok(Ledger { pool })
     }
 
     /// Brings the schema up to date as its owner, and grants the serving role what it needs and no more: no UPDATE,
     /// DELETE or TRUNCATE on entries and seals. Safe to call from several replicas at once.
-    pub async fn migrate(_owner_url: &str, _serving_role: &str) -> Result<(), LedgerError> {
-        todo!()
+    pub async fn migrate(owner_url: &str, serving_role: &str) -> Result<(), LedgerError> {
+        schema::migrate(owner_url, serving_role).await
     }
 
     /// One round trip; for readiness and `petrel check`. Returns the server's version.
     pub async fn ping(&self) -> Result<String, LedgerError> {
-        todo!()
+        sqlx::query_scalar("show server_version").fetch_one(&self.pool).await.map_err(sql("ping the database"))
     }
 }
