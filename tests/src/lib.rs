@@ -1,1 +1,17 @@
-//! tests
+//! What the end-to-end suites stand on: a Postgres proxy that cuts and kills at named commits, `petrel serve` and
+//! practice clusters as real processes, and clients that speak the same wire as people and scripts do.
+//!
+//! Nothing in here reaches into a process: everything is done from outside, as an operator or an attacker would.
+
+pub mod api;
+pub mod cluster;
+pub mod petrel;
+pub mod process;
+pub mod proxy;
+pub mod wait;
+pub mod world;
+
+/// Whether the long forms run (`./dev test --long`).
+pub fn long() -> bool {
+    std::env::var_os("PETREL_TEST_LONG").is_some()
+}

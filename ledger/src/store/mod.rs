@@ -51,7 +51,8 @@ impl Ledger {
     pub async fn connect(to: &Connect) -> Result<Ledger, LedgerError> {
         let wrong = sql("connect to the database");
         let options = PgConnectOptions::from_str(&to.url).map_err(wrong)?
-            .application_name("petrel")
+            // Which process holds a lock, for whoever looks into pg_stat_activity.
+            .application_name(&format!("petrel-{}", std::process::id()))
             // A replica whose machine vanished must not hold row locks for the others to wait on.
             .options([("idle_in_transaction_session_timeout", "30s")]);
         let pool = PgPoolOptions::new()

@@ -1,0 +1,170 @@
+//! The spine's figures, measured on real processes: `./dev bench spine`.
+//!
+//! Everything is on one machine: Postgres (durable), the practice cluster, the replicas and this load. Each figure
+//! stands beside its target; the durable round trip of the same Postgres in the same run says what the machine is.
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::time::{Duration, Instant};
+use tests::{api::FINAL, world::World};
+use tokio::task::JoinSet;
+
+const RATE: u64 = 50;
+const SECONDS: u64 = 20;
+const WORKLOADS: usize = 100;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    println!("{:<58} {:>12} {:>12}", "figure", "measured", "target");
+    allowed_request_to_first_call().await?;
+    click_to_run().await?;
+    drain().await?;
+    idle().await
+}
+
+fn row(figure: &str, measured: String, target: &str) {
+    println!("{figure:<58} {measured:>12} {target:>12}");
+}
+
+fn percentile(sorted: &[f64], p: f64) -> f64 {
+    sorted[((sorted.len() - 1) as f64 * p).round() as usize]
+}
+
+fn latencies(name: &str, mut ms: Vec<f64>, target: &str) {
+    ms.sort_by(f64::total_cmp);
+    row(&format!("{name}: median"), format!("{:.1} ms", percentile(&ms, 0.5)), "");
+    row(&format!("{name}: p99"), format!("{:.1} ms", percentile(&ms, 0.99)), target);
+}
+
+async fn workloads(world: &World, count: usize) -> Result<()> {
+    let mut tasks = JoinSet::new();
+    for n in 0..count {
+        let cluster = world.cluster.clone();
+        tasks.spawn(async move { cluster.deployment(&format!("app-{n}"), 1).await });
+        if tasks.len() >= 16 {
+            tasks.join_next().await.context("a task")???;
+        }
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+/// 50 requests/s that policy allows at once; from sending the ask to the effect's call in the cluster's audit trail.
+async fn allowed_request_to_first_call() -> Result<()> {
+    let world = World::with(1).await?;
+    workloads(&world, WORKLOADS).await?;
+    let (ann, at) = (world.api("ann"), world.at());
+    let mut asks = JoinSet::new();
+    let mut tick = tokio::time::interval(Duration::from_micros(1_000_000 / RATE));
+    for n in 0..RATE * SECONDS {
+        tick.tick().await;
+        let (ann, line) = (ann.clone(), format!("restart deploy/app-{}{at}", n as usize % WORKLOADS));
+        asks.spawn(async move {
+            let sent = Timestamp::now();
+            let asked = ann.ask(&format!("bench-{n}"), &line).await?;
+            let id = asked["request"]["id"].as_str().context("an id")?.to_string();
+            anyhow::Ok((id, sent))
+        });
+    }
+    let mut sent = std::collections::HashMap::new();
+    while let Some(asked) = asks.join_next().await {
+        let (id, at) = asked??;
+        sent.insert(id, at);
+    }
+    for id in sent.keys() {
+        ann.wait_for(id, &FINAL, Duration::from_secs(60)).await;
+    }
+    let mut ms = Vec::new();
+    for effect in world.cluster.effects() {
+        let key = effect.body.pointer("/metadata/annotations/petrel.dev~1step").and_then(Value::as_str).unwrap_or_default();
+        if let Some(at) = key.split('/').next().and_then(|id| sent.get(id)) {
+            let acted: Timestamp = effect.at.parse()?;
+            ms.push(acted.duration_since(*at).as_secs_f64() * 1000.0);
+        }
+    }
+    anyhow::ensure!(ms.len() == sent.len(), "{} of {} requests took effect", ms.len(), sent.len());
+    latencies(&format!("allowed request, {RATE}/s: ask sent -> effect's API call"), ms, "<= 25 ms");
+    Ok(())
+}
+
+/// From the deciding click to the run's start as the database has it.
+async fn click_to_run() -> Result<()> {
+    let world = World::with(1).await?;
+    workloads(&world, 20).await?;
+    let (ann, bob, at) = (world.api("ann"), world.api("bob"), world.at());
+    let mut ms = Vec::new();
+    for n in 0..400 {
+        let line = format!("scale deploy/app-{} {}{at}", n % 20, 1 + (1 + n / 20) % 2);
+        let asked = ann.ask(&format!("click-{n}"), &line).await?;
+        let id = asked["request"]["id"].as_str().context("an id")?.to_string();
+        let clicked = Timestamp::now();
+        bob.vote(&id, "approve", None).await?;
+        let request = ann.wait_for(&id, &FINAL, Duration::from_secs(30)).await;
+        let started: Timestamp = request["run"]["started_at"].as_str().with_context(|| format!("a start: {request}"))?.parse()?;
+        ms.push(started.duration_since(clicked).as_secs_f64() * 1000.0);
+    }
+    latencies("click -> run started", ms, "<= 25 ms");
+    Ok(())
+}
+
+/// Approved requests wait while nobody runs them; then three replicas start.
+async fn drain() -> Result<()> {
+    let mut world = World::new().await?;
+    world.write_config(0)?;
+    world.start().await?;
+    let count = 2000;
+    workloads(&world, count).await?;
+    let at = world.at();
+    let mut asks = JoinSet::new();
+    for n in 0..count {
+        let (ann, line) = (world.api("ann"), format!("restart deploy/app-{n}{at}"));
+        asks.spawn(async move { ann.ask(&format!("drain-{n}"), &line).await });
+        if asks.len() >= 16 {
+            asks.join_next().await.context("a task")???;
+        }
+    }
+    while let Some(asked) = asks.join_next().await {
+        asked??;
+    }
+    anyhow::ensure!(world.ledger.queue_depth().await?.0 == count as u64, "all wait");
+    world.write_config(16)?;
+    for _ in 0..3 {
+        world.start().await?;
+    }
+    let (mut started, mut at_start) = (Instant::now(), 0);
+    loop {
+        let (queued, held) = world.ledger.queue_depth().await?;
+        let done = count as u64 - queued - held;
+        if done == 0 {
+            started = Instant::now();
+        } else if at_start == 0 {
+            at_start = done;
+        }
+        if queued + held == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let rate = (count as u64 - at_start) as f64 / started.elapsed().as_secs_f64();
+    row(&format!("{count} queued runs, 3 replicas, all verified"), format!("{rate:.0} runs/s"), ">= 200 /s");
+    Ok(())
+}
+
+/// A replica that nobody asks anything.
+async fn idle() -> Result<()> {
+    let mut world = World::new().await?;
+    let started = Instant::now();
+    world.start().await?;
+    let ready = started.elapsed();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let pid = world.replicas[0].process.pid().context("a pid")?;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+    let rss: f64 = rss.trim().trim_end_matches(" kB").trim().parse()?;
+    row("petrel serve, 2 clusters: start -> ready", format!("{:.2} s", ready.as_secs_f64()), "<= 1 s");
+    row("petrel serve, 2 clusters: resident memory, idle", format!("{:.0} MB", rss / 1024.0), "<= 60 MB");
+    Ok(())
+}
