@@ -1,9 +1,26 @@
 //! Policy: a pure function of `(who, plan, facts, now)`. One TOML file, compiled once, hot-reloaded; a bad file is refused
-//! with line and column, and the old one stays in force.
+//! with line and column, and the old one stays in force. `docs/POLICY.md` is the reference for its readers.
+
+mod check;
+mod condition;
+mod decide;
+mod file;
+mod freeze;
+mod handle;
+mod read;
+mod rule;
+mod source;
+mod vocabulary;
+
+pub use decide::DEFAULT_RULE;
+pub use handle::PolicyHandle;
 
 use jiff::Timestamp;
-use ledger::{Activity, Actor, Ask, Decision, Person, Plan, Quorum, Refusal};
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use ledger::{Activity, Actor, Ask, Decision, Person, Plan};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// Who an identity is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,17 +32,27 @@ pub struct Who {
 }
 
 /// A compiled policy file.
-pub struct Policy {}
+pub struct Policy {
+    version: String,
+    contact: Option<String>,
+    zone: chrono_tz::Tz,
+    members: Vec<read::Member>,
+    by_identity: HashMap<Actor, usize>,
+    rules: Vec<rule::Rule>,
+    freezes: Vec<freeze::Freeze>,
+    caps: Vec<rule::Cap>,
+    env: Arc<cel::Env>,
+}
 
 /// Why a file is not a policy.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}:{column}: {message}")]
 pub struct PolicyError {
     /// Path as given.
     pub file: String,
     /// From 1.
     pub line: usize,
-    /// From 1.
+    /// From 1, in characters.
     pub column: usize,
     /// What is wrong and what would be right.
     pub message: String,
@@ -42,7 +69,7 @@ pub struct Facts<'a> {
     pub plan: &'a Plan,
     /// The cluster's labels.
     pub cluster_labels: &'a BTreeMap<String, String>,
-    /// Counts for caps.
+    /// Counts for caps. Empty when a plan is made anew: the request was counted when it was asked.
     pub activity: &'a Activity,
     /// Now.
     pub now: Timestamp,
@@ -53,64 +80,41 @@ pub struct Facts<'a> {
 pub struct Explained {
     /// What policy says.
     pub decision: Decision,
-    /// One line per rule looked at: `rule "prod needs two": matched: cluster.labels.production == "true"`.
+    /// One line per freeze, cap and rule looked at: `rule "prod needs two": matched: cluster.labels.production == "true"`.
     pub trace: Vec<String>,
 }
 
 impl Policy {
     /// Parses and compiles; `file` is for messages only.
-    pub fn parse(_file: &str, _text: &str) -> Result<Policy, PolicyError> {
-        todo!()
+    pub fn parse(file: &str, text: &str) -> Result<Policy, PolicyError> {
+        let source = source::Source { file, text };
+        condition::with_big_stack(|| read::read(&source, ACTIONS))
+            .unwrap_or_else(|| Err(source.error(0, "the policy file could not be read to its end; please report this as a bug")))
     }
+
     /// Content hash, hex, first 12.
     pub fn version(&self) -> &str {
-        todo!()
+        &self.version
     }
+
+    /// Whom a stranger should ask, in the file's own words.
+    pub fn contact(&self) -> Option<&str> {
+        self.contact.as_deref()
+    }
+
     /// None: a stranger.
-    pub fn who(&self, _actor: &Actor) -> Option<Who> {
-        todo!()
+    pub fn who(&self, actor: &Actor) -> Option<Who> {
+        let member = &self.members[*self.by_identity.get(actor)?];
+        Some(Who { person: member.person.clone(), groups: member.groups.clone() })
     }
-    /// All people with their identities, for sign-in pages and `petrel check`.
+
+    /// All people and machines with their identities and groups, for sign-in pages and `petrel check`.
     pub fn people(&self) -> Vec<(Person, Vec<Actor>, Vec<String>)> {
-        todo!()
-    }
-    /// The decision.
-    pub fn decide(&self, _facts: Facts<'_>) -> Explained {
-        todo!()
-    }
-    /// May this person ask questions of this cluster? (Rules with `action = "query"`; allowed for known people without one.)
-    pub fn may_query(&self, _who: &Who, _query: &str, _cluster: &str, _cluster_labels: &BTreeMap<String, String>, _now: Timestamp) -> Result<(), Refusal> {
-        todo!()
-    }
-    /// Does this person's vote count for this quorum?
-    pub fn may_vote(&self, _who: &Who, _quorum: &Quorum) -> Result<(), Refusal> {
-        todo!()
+        let members = self.members.iter();
+        members.map(|member| (member.person.clone(), member.identities.clone(), member.groups.clone())).collect()
     }
 }
 
-/// The policy in force; cheap to clone; swapped whole by a reload.
-#[derive(Clone)]
-pub struct PolicyHandle {}
-
-impl PolicyHandle {
-    /// Reads a file.
-    pub fn load(_file: &Path) -> Result<PolicyHandle, PolicyError> {
-        todo!()
-    }
-    /// For tests and `explain`.
-    pub fn fixed(_policy: Policy) -> PolicyHandle {
-        todo!()
-    }
-    /// The one in force now.
-    pub fn current(&self) -> Arc<Policy> {
-        todo!()
-    }
-    /// Reads the file again; on error the old one stays and the error is returned. True when it changed.
-    pub fn reload(&self) -> Result<bool, PolicyError> {
-        todo!()
-    }
-    /// Reloads whenever the file changes, until cancelled; logs a refused file.
-    pub async fn watch(&self, _stop: tokio_util::sync::CancellationToken) {
-        todo!()
-    }
-}
+/// Names of the catalogue.
+const ACTIONS: &[&str] =
+    &["delete-pod", "pause", "restart", "resume", "rollback", "run-job", "scale", "set-image", "set-resources"];

@@ -1,0 +1,222 @@
+//! The decision itself: freezes, caps, then the first rule that matches. Pure.
+//!
+//! What cannot be evaluated counts against the ask: a freeze, cap or refusing rule whose condition fails is in force, an
+//! allowing or approving rule whose condition fails is passed over.
+
+use super::{
+    Explained, Facts, Policy, Who,
+    condition::{Condition, holds},
+    file::Each,
+    rule::{BREAK_GLASS, Cap, Limit, QUERY, Rule, Then},
+    vocabulary::{Doing, Scene},
+};
+use cel::Context;
+use jiff::Timestamp;
+use ledger::{Ask, Decision, Quorum, Refusal};
+use std::collections::BTreeMap;
+
+/// The rule's name in a decision that no rule made.
+pub const DEFAULT_RULE: &str = "default";
+
+impl Policy {
+    /// The decision.
+    pub fn decide(&self, facts: Facts<'_>) -> Explained {
+        let mut trace = Vec::new();
+        let decision = self.judge(&facts, &mut trace);
+        Explained { decision, trace }
+    }
+
+    fn judge(&self, facts: &Facts<'_>, trace: &mut Vec<String>) -> Decision {
+        let ask = facts.ask;
+        let key = if ask.break_glass { BREAK_GLASS } else { ask.action.as_str() };
+        if ask.break_glass && !has_why(ask) {
+            trace.push("break-glass always needs a reason".to_string());
+            let reason = "Breaking the glass always needs a reason: add --why \"...\".".to_string();
+            return Decision::Refuse { rule: BREAK_GLASS.to_string(), reason };
+        }
+        let scene = Scene {
+            who: facts.who,
+            action: &ask.action,
+            cluster: &facts.plan.target.cluster,
+            labels: facts.cluster_labels,
+            doing: Some(Doing { actor: &ask.actor, plan: facts.plan, busy: facts.activity.target_busy.is_some() }),
+            now: facts.now,
+            zone: self.zone,
+        };
+        let context = scene.bind(&self.env);
+        if let Some(refusal) = self.frozen(key, facts, &context, trace) {
+            return refusal;
+        }
+        if let Some(refusal) = self.capped(key, facts, &context, trace) {
+            return refusal;
+        }
+        match self.first_match(key, &context, trace) {
+            Some(rule) => self.apply(rule, facts, trace),
+            None => {
+                trace.push(format!("no rule for {key} matched: refused by default"));
+                let way = if ask.break_glass { "No break-glass rule" } else { "No rule" };
+                let reason = format!(
+                    "{way} lets {who} {action} on {cluster}. To change that, add a [[rule]] with action = \"{key}\" and \
+                     decide = \"allow\" or \"approve\" to the policy file.",
+                    who = facts.who.person, action = ask.action, cluster = facts.plan.target.cluster,
+                );
+                Decision::Refuse { rule: DEFAULT_RULE.to_string(), reason }
+            }
+        }
+    }
+
+    fn frozen(&self, key: &str, facts: &Facts<'_>, context: &Context<'_, '_>, trace: &mut Vec<String>) -> Option<Decision> {
+        for freeze in &self.freezes {
+            let name = &freeze.name;
+            let Some(end) = freeze.until(facts.now) else {
+                trace.push(format!("freeze \"{name}\": not now"));
+                continue;
+            };
+            if freeze.except.contains(key) {
+                trace.push(format!("freeze \"{name}\": {key} may pass"));
+                continue;
+            }
+            if !strict(freeze.when.as_ref(), context, &format!("freeze \"{name}\""), "in force", trace) {
+                continue;
+            }
+            let reason = format!("Frozen by \"{name}\" until {} {}.", end.format("%a %Y-%m-%d %H:%M"), freeze.zone);
+            let way_out = freeze.except.contains(BREAK_GLASS).then_some(" If it cannot wait: break-glass.").unwrap_or_default();
+            return Some(Decision::Refuse { rule: format!("freeze {name}"), reason: reason + way_out });
+        }
+        None
+    }
+
+    fn capped(&self, key: &str, facts: &Facts<'_>, context: &Context<'_, '_>, trace: &mut Vec<String>) -> Option<Decision> {
+        for cap in self.caps.iter().filter(|cap| !cap.except.contains(key)) {
+            let name = &cap.name;
+            let (have, most) = cap.count(facts.activity);
+            if have < most {
+                trace.push(format!("cap \"{name}\": {have} of {most}"));
+                continue;
+            }
+            if strict(cap.when.as_ref(), context, &format!("cap \"{name}\" ({have} of {most})"), "reached", trace) {
+                return Some(Decision::Refuse { rule: format!("cap {name}"), reason: too_many(cap, have, most, facts) });
+            }
+        }
+        None
+    }
+
+    fn first_match(&self, key: &str, context: &Context<'_, '_>, trace: &mut Vec<String>) -> Option<&Rule> {
+        self.rules.iter().find(|rule| {
+            let name = &rule.name;
+            if !rule.actions.contains(key) {
+                trace.push(format!("rule \"{name}\": not about {key}"));
+                return false;
+            }
+            let subject = format!("rule \"{name}\"");
+            match rule.then {
+                Then::Refuse { .. } => strict(rule.when.as_ref(), context, &subject, "matched", trace),
+                Then::Allow | Then::Approve(_) => lenient(rule.when.as_ref(), context, &subject, trace),
+            }
+        })
+    }
+
+    fn apply(&self, rule: &Rule, facts: &Facts<'_>, trace: &mut Vec<String>) -> Decision {
+        let name = rule.name.clone();
+        if rule.needs_why && !has_why(facts.ask) {
+            trace.push(format!("rule \"{name}\": needs a reason, and none was given"));
+            return Decision::Refuse { rule: name, reason: "This needs a reason: add --why \"...\".".to_string() };
+        }
+        match &rule.then {
+            Then::Allow => Decision::Allow { rule: name },
+            Then::Refuse { message } => {
+                let reason = message.clone().unwrap_or_else(|| format!("The rule \"{name}\" refuses this."));
+                Decision::Refuse { rule: name, reason }
+            }
+            Then::Approve(quorum) => {
+                // Waiting for votes that nobody can give would only waste the time until it expires.
+                let others = self.members.iter().filter(|member| member.may_vote(&quorum.groups) && member.person != facts.who.person);
+                let others: Vec<&str> = others.map(|member| member.person.0.as_str()).collect();
+                if others.len() < quorum.votes as usize {
+                    trace.push(format!("rule \"{name}\": {} needed, {} could vote", quorum.votes, others.len()));
+                    let there = if others.is_empty() { "nobody".to_string() } else { format!("only {}", others.join(", ")) };
+                    let reason = format!(
+                        "{} approval(s) from {} are needed, and besides you {there} could give one. Ask someone else to ask for it, \
+                         or have the groups in the policy file extended.",
+                        quorum.votes, quorum.groups.join(" or "),
+                    );
+                    return Decision::Refuse { rule: name, reason };
+                }
+                Decision::Needs { rule: name, quorum: quorum.clone() }
+            }
+        }
+    }
+
+    /// May this person ask this question of this cluster? Rules with `action = "query"` decide, the first that matches;
+    /// known people are allowed without one.
+    pub fn may_query(
+        &self,
+        who: &Who,
+        query: &str,
+        cluster: &str,
+        cluster_labels: &BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        if !self.rules.iter().any(|rule| rule.actions.contains(QUERY)) {
+            return Ok(());
+        }
+        let scene = Scene { who, action: query, cluster, labels: cluster_labels, doing: None, now, zone: self.zone };
+        match self.first_match(QUERY, &scene.bind(&self.env), &mut Vec::new()) {
+            Some(Rule { then: Then::Refuse { message }, name, .. }) => {
+                let reason = message.clone().unwrap_or_else(|| format!("The rule \"{name}\" refuses this question."));
+                Err(Refusal::Policy { reason })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Does this person's vote count for this quorum?
+    pub fn may_vote(&self, who: &Who, quorum: &Quorum) -> Result<(), Refusal> {
+        let entitled = self.members.iter().any(|member| member.person == who.person && member.may_vote(&quorum.groups));
+        if entitled { Ok(()) } else { Err(Refusal::NotEntitled { groups: quorum.groups.clone() }) }
+    }
+}
+
+fn has_why(ask: &Ask) -> bool {
+    ask.why.as_ref().is_some_and(|why| !why.trim().is_empty())
+}
+
+/// For what restricts: an error counts as true.
+fn strict(when: Option<&Condition>, context: &Context<'_, '_>, subject: &str, verb: &str, trace: &mut Vec<String>) -> bool {
+    let (line, answer) = match holds(when, context) {
+        Ok(true) => (format!("{subject}: {verb}{}", quoted(when)), true),
+        Ok(false) => (format!("{subject}: not so{}", quoted(when)), false),
+        Err(why) => (format!("{subject}: {verb}, because its condition cannot be evaluated: {why}{}", quoted(when)), true),
+    };
+    trace.push(line);
+    answer
+}
+
+/// For what permits: an error counts as false.
+fn lenient(when: Option<&Condition>, context: &Context<'_, '_>, subject: &str, trace: &mut Vec<String>) -> bool {
+    let (line, answer) = match holds(when, context) {
+        Ok(true) => (format!("{subject}: matched{}", quoted(when)), true),
+        Ok(false) => (format!("{subject}: not so{}", quoted(when)), false),
+        Err(why) => (format!("{subject}: passed over, because its condition cannot be evaluated: {why}{}", quoted(when)), false),
+    };
+    trace.push(line);
+    answer
+}
+
+fn quoted(when: Option<&Condition>) -> String {
+    when.map_or(String::new(), |condition| format!(": {}", condition.text))
+}
+
+fn too_many(cap: &Cap, have: u32, most: u32, facts: &Facts<'_>) -> String {
+    let (cluster, action) = (&facts.plan.target.cluster, &facts.ask.action);
+    let of = match cap.each {
+        Each::Person => format!("by {}", facts.who.person),
+        Each::Action => format!("to {action} on {cluster}"),
+        Each::Cluster => format!("on {cluster}"),
+    };
+    let name = &cap.name;
+    match cap.limit {
+        Limit::PerHour(_) => format!("\"{name}\" allows {most} requests {of} in an hour, and there were {have}. Try again later."),
+        Limit::AtOnce(_) => format!("\"{name}\" allows {most} requests {of} at work at once, and there are {have}. Wait for one to end."),
+    }
+}
