@@ -49,7 +49,7 @@ pub enum Refusal {
     TooLate {
         /// The state it is in.
         state: String,
-        /// A sentence: `already approved by bob 12 s ago`.
+        /// The rest of a sentence: `already approved by bob, 12 s ago`.
         because: String,
     },
     /// Requesters never vote on their own request.
@@ -80,7 +80,7 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::TooLate { state, because } => write!(f, "Too late: the request is {state} ({because})."),
+            Refusal::TooLate { because, .. } => write!(f, "Too late: {because}."),
             Refusal::OwnRequest => write!(f, "You asked for this yourself; someone else must approve it."),
             Refusal::NotEntitled { groups } => {
                 write!(f, "Your vote does not count here. Ask someone in {}.", groups.join(" or "))

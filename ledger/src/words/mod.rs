@@ -7,6 +7,8 @@ mod place;
 mod plan;
 mod request;
 mod run;
+#[cfg(test)]
+mod sample;
 mod target;
 mod vote;
 

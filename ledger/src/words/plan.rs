@@ -3,8 +3,9 @@
 
 use crate::Target;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::fmt;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::{fmt, str::FromStr};
 
 /// How much harm an action can do when it goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -166,7 +167,8 @@ impl Blast {
 }
 
 /// SHA-256 over everything a person approves.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Digest(pub [u8; 32]);
 
 impl fmt::Debug for Digest {
@@ -178,6 +180,33 @@ impl fmt::Debug for Digest {
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", hex::encode(self.0))
+    }
+}
+
+/// Why a text is not a digest.
+#[derive(Debug, thiserror::Error)]
+#[error("a digest is 64 hexadecimal digits")]
+pub struct NotADigest;
+
+impl FromStr for Digest {
+    type Err = NotADigest;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| NotADigest)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = NotADigest;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
     }
 }
 
@@ -212,9 +241,131 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What an approval is bound to (G3): action, parameters, target with uid, steps, diff, prior state and undo.
-    /// Not the blast radius, the resourceVersion or the wording: those move without the change being another one.
+    /// What an approval is bound to (G3): action, parameters, target with uid, steps, diff, prior state, undo and what is
+    /// verified. Not the blast radius, the resourceVersion or the wording: those move without the change being another one.
     pub fn digest(&self) -> Digest {
-        todo!("sha256 over a length-prefixed canonical encoding with a domain tag")
+        let approved = json!({
+            "action": self.action,
+            "parameters": self.parameters,
+            "target": self.target,
+            "steps": self.steps,
+            "diff": self.diff,
+            "prior": self.prior,
+            "undo": self.undo,
+            "verify": self.verify,
+        });
+        let mut hash = Sha256::new();
+        hash.update(b"petrel plan 1\0");
+        encode(&mut hash, &approved);
+        Digest(hash.finalize().into())
+    }
+}
+
+/// One encoding for each JSON value, and no two values with the same: a letter for the type, every length before its bytes,
+/// objects by sorted keys.
+fn encode(hash: &mut Sha256, value: &Value) {
+    match value {
+        Value::Null => hash.update(b"n"),
+        Value::Bool(true) => hash.update(b"t"),
+        Value::Bool(false) => hash.update(b"f"),
+        Value::Number(number) => {
+            hash.update(b"d");
+            encode_bytes(hash, number.to_string().as_bytes());
+        }
+        Value::String(text) => {
+            hash.update(b"s");
+            encode_bytes(hash, text.as_bytes());
+        }
+        Value::Array(items) => {
+            hash.update(b"a");
+            hash.update((items.len() as u64).to_be_bytes());
+            for item in items {
+                encode(hash, item);
+            }
+        }
+        Value::Object(fields) => {
+            hash.update(b"o");
+            hash.update((fields.len() as u64).to_be_bytes());
+            let mut fields: Vec<(&String, &Value)> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(name, _)| *name);
+            for (name, value) in fields {
+                encode_bytes(hash, name.as_bytes());
+                encode(hash, value);
+            }
+        }
+    }
+}
+
+fn encode_bytes(hash: &mut Sha256, bytes: &[u8]) {
+    hash.update((bytes.len() as u64).to_be_bytes());
+    hash.update(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::sample;
+    use proptest::prelude::*;
+
+    fn of(value: &Value) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        encode(&mut hash, value);
+        hash.finalize().into()
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "[a-c]{0,3}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("[a-c]{0,2}", inner, 0..4).prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn equal_values_and_only_they_have_equal_digests(a in any_json(), b in any_json()) {
+            prop_assert_eq!(of(&a) == of(&b), a == b);
+            let stored: Value = serde_json::from_str(&a.to_string()).unwrap();
+            prop_assert_eq!(of(&stored), of(&a), "the database gives back what was written");
+        }
+    }
+
+    #[test]
+    fn the_digest_is_of_what_is_approved_and_of_nothing_else() {
+        let plan = sample::plan();
+        let same = Plan {
+            resource_version: "999".into(),
+            summary: "said otherwise".into(),
+            blast: Blast { pods: 7, ..plan.blast.clone() },
+            ..plan.clone()
+        };
+        assert_eq!(plan.digest(), same.digest());
+
+        let mut others = vec![plan.clone(); 8];
+        others[0].action = "restart".into();
+        others[1].parameters = json!({"replicas": 7});
+        others[2].target.uid = Some("another".into());
+        others[3].steps.clear();
+        others[4].diff.push('x');
+        others[5].prior = json!({"replicas": 4});
+        others[6].undo.clear();
+        others[7].verify.within_s += 1;
+        for other in others {
+            assert_ne!(plan.digest(), other.digest(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_read_as_it_is_written() {
+        let digest = sample::plan().digest();
+        assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
+        assert!("abc".parse::<Digest>().is_err());
     }
 }

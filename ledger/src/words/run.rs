@@ -19,8 +19,20 @@ pub enum Phase {
     Done,
 }
 
+impl Phase {
+    /// As in SQL and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Act => "act",
+            Phase::Verify => "verify",
+            Phase::Undo => "undo",
+            Phase::Done => "done",
+        }
+    }
+}
+
 /// One execution.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// Its name.
     pub id: RunId,
@@ -58,8 +70,20 @@ pub enum StepState {
     Unknown,
 }
 
+impl StepState {
+    /// As in SQL and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StepState::Intended => "intended",
+            StepState::Done => "done",
+            StepState::Failed => "failed",
+            StepState::Unknown => "unknown",
+        }
+    }
+}
+
 /// A step's checkpoint.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepRecord {
     /// `Act` or `Undo`.
     pub phase: Phase,
