@@ -1,9 +1,9 @@
 //! What every door needs, in one value.
 
-use crate::config::Config;
+use crate::{config::Config, metrics::Metrics};
 use actions::{cluster::Clusters, gate::Gate, policy::PolicyHandle};
 use ledger::{Ledger, Wake};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,8 @@ pub struct App {
     pub worker: String,
     /// Fan-out of one listening connection; subscribe to hear of changes. A lagging receiver must read anew.
     pub wakes: broadcast::Sender<Wake>,
+    /// Of this process.
+    pub metrics: Arc<Metrics>,
     /// Cancelled when the process stops: long answers (event streams) must end then.
     pub stop: CancellationToken,
 }
@@ -34,7 +36,14 @@ impl App {
         let clusters = Clusters::new(config.clusters.clone());
         let gate = Gate { ledger: ledger.clone(), clusters: clusters.clone(), policy: policy.clone() };
         let (wakes, _) = broadcast::channel(1024);
-        App { ledger, clusters, policy, gate, config: Arc::new(config), worker: worker_name(), wakes, stop }
+        let (config, metrics) = (Arc::new(config), Arc::default());
+        App { ledger, clusters, policy, gate, config, worker: worker_name(), wakes, metrics, stop }
+    }
+
+    /// A cluster's labels; none for one that is not in the registry any more.
+    pub fn labels(&self, cluster: &str) -> BTreeMap<String, String> {
+        let config = self.config.clusters.iter().find(|config| config.name == cluster);
+        config.map(|config| config.labels.clone()).unwrap_or_default()
     }
 }
 

@@ -104,3 +104,25 @@ pub struct Card {
     /// Hex digest of the plan shown; goes with every click (G3).
     pub digest: Option<String>,
 }
+
+impl Card {
+    /// A card with a title and nothing else yet.
+    pub fn titled(tone: Tone, title: impl Into<String>) -> Card {
+        Card {
+            tone,
+            title: title.into(),
+            status: None,
+            cluster: None,
+            text: None,
+            fields: Vec::new(),
+            table: None,
+            code: None,
+            steps: Vec::new(),
+            buttons: Vec::new(),
+            footer: None,
+            link: None,
+            request: None,
+            digest: None,
+        }
+    }
+}

@@ -1,10 +1,28 @@
-//! Handles what came in through a door: once, whoever's process dies in between.
+//! Handles what came in through a door: once, whoever's process dies in between (G11). The door makes the event durable
+//! (`Ledger::receive`), acknowledges it and calls [`handle`]; [`work`] takes over events whose process died.
 
-use crate::{app::App, card::Card};
-use ledger::Inbound;
+use crate::{
+    app::App,
+    card::{Card, Tone},
+    draw,
+    line::{Caller, Reply, answer_line, cancel, vote},
+};
+use actions::gate::Ballot;
+use ledger::{Event, Inbound, LedgerError, Refusal, Verdict};
+use std::time::{Duration, Instant};
+
+/// How long a door's claim on an event lasts; pass it to `Ledger::receive`. Longer than any command may take.
+pub const LEASE: Duration = Duration::from_secs(60);
+
+/// Something is said after this long, even if it is only that the answer is on its way.
+const FIRST_ANSWER: Duration = Duration::from_millis(2_500);
+
+/// How often events of dead processes are looked for.
+const RESCUE_EVERY: Duration = Duration::from_secs(5);
 
 /// What became of a line or click.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one per event, and gone at once")]
 pub enum Handled {
     /// The answer is in the room, or will be in a moment: a request's card, or something said.
     Shown,
@@ -12,7 +30,124 @@ pub enum Handled {
     Private(Card),
 }
 
-/// What a door calls for a line or click right after `Ledger::receive` gave it. Marks the event as handled.
-pub async fn handle(_app: &App, _inbound: &Inbound) -> Handled {
-    todo!()
+/// What a door calls for a line or click right after `Ledger::receive` gave it. Marks the event as handled. Takes as
+/// long as the slowest cluster asked; a door that must acknowledge within seconds spawns it.
+pub async fn handle(app: &App, inbound: &Inbound) -> Handled {
+    match attempt(app, inbound).await {
+        Ok(handled) => handled,
+        Err(error) => {
+            // It is not marked, so a worker tries again when the claim runs out.
+            tracing::warn!(inbox.id = %inbound.id, %error, "could not handle an event; it will be tried again");
+            Handled::Private(Card {
+                text: Some("It is kept, and will be tried again in a minute.".into()),
+                ..Card::titled(Tone::Bad, "the database does not answer")
+            })
+        }
+    }
+}
+
+/// Until the app stops: handles events that nobody handles. Their private answers go through the outbox.
+pub async fn work(app: App) {
+    let mut tick = tokio::time::interval(RESCUE_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.stop.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        let claimed = match app.ledger.claim_inbox(&app.worker, LEASE, 16).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::warn!(%error, "could not look for events to rescue");
+                continue;
+            }
+        };
+        for inbound in claimed {
+            tracing::info!(inbox.id = %inbound.id, "took over an event whose process died");
+            if let Err(error) = rescue(&app, &inbound).await {
+                tracing::warn!(inbox.id = %inbound.id, %error, "could not handle a rescued event");
+            }
+        }
+    }
+}
+
+async fn rescue(app: &App, inbound: &Inbound) -> Result<(), LedgerError> {
+    if let Handled::Private(card) = attempt(app, inbound).await? {
+        app.ledger.say(&key(inbound), &inbound.place, Some(&inbound.actor), &draw::json(&card)).await?;
+    }
+    Ok(())
+}
+
+fn key(inbound: &Inbound) -> String {
+    format!("inbox:{}", inbound.id)
+}
+
+async fn attempt(app: &App, inbound: &Inbound) -> Result<Handled, LedgerError> {
+    let started = Instant::now();
+    let reply = reply(app, inbound);
+    tokio::pin!(reply);
+    let reply = match tokio::time::timeout(FIRST_ANSWER, &mut reply).await {
+        Ok(reply) => reply?,
+        Err(_) => {
+            let card = Card::titled(Tone::Working, "Still looking; the answer follows.");
+            let key = format!("{}:wait", key(inbound));
+            app.ledger.say(&key, &inbound.place, Some(&inbound.actor), &draw::json(&card)).await?;
+            reply.await?
+        }
+    };
+    let handled = match reply {
+        Reply::Said(card) => {
+            app.ledger.say(&key(inbound), &inbound.place, None, &draw::json(&card)).await?;
+            Handled::Shown
+        }
+        Reply::Request(request) => {
+            // Its card is there already when it was asked or clicked here; a typed vote may come from another room.
+            if request.ask.place.as_ref() != Some(&inbound.place) {
+                app.ledger.show(request.id, &inbound.place).await?;
+            }
+            Handled::Shown
+        }
+        Reply::Private(card) => Handled::Private(card),
+    };
+    app.ledger.handled(inbound).await?;
+    app.metrics.event(started.elapsed());
+    Ok(handled)
+}
+
+async fn reply(app: &App, inbound: &Inbound) -> Result<Reply, LedgerError> {
+    let (actor, now) = (&inbound.actor, inbound.at);
+    match &inbound.event {
+        Event::Line { text } => answer_line(app, actor, Some(&inbound.place), &key(inbound), text, now).await,
+        Event::Click { button, request, digest, reason, typed } => {
+            let who = match app.gate.who(actor) {
+                Ok(who) => who,
+                Err(refusal) => return Ok(Reply::Private(draw::refusal(&refusal))),
+            };
+            let verdict = match button.as_str() {
+                "approve" => Verdict::Approve,
+                "deny" => Verdict::Deny,
+                "cancel" => {
+                    let place = Some(inbound.place.clone());
+                    let caller = Caller { actor: actor.clone(), who, place, key: key(inbound), now };
+                    return cancel(app, &caller, *request, reason.as_deref()).await;
+                }
+                "details" => {
+                    return Ok(Reply::Private(match app.ledger.view(*request).await? {
+                        Some(view) => draw::details(&view, &app.labels(&view.request.plan.target.cluster), now),
+                        None => draw::refusal(&Refusal::NoSuchRequest),
+                    }));
+                }
+                other => return Ok(Reply::Private(Card::titled(Tone::Bad, format!("there is no button '{other}'")))),
+            };
+            let ballot = Ballot {
+                request: *request,
+                actor: actor.clone(),
+                verdict,
+                digest: Some(digest.clone()),
+                reason: reason.clone(),
+                typed: typed.clone(),
+            };
+            vote(app, &ballot, now).await
+        }
+    }
 }

@@ -4,6 +4,12 @@
 
 pub mod app;
 pub mod card;
+pub mod command;
 pub mod config;
 pub mod console;
+pub mod draw;
+pub mod grammar;
 pub mod inbox;
+pub mod line;
+pub mod metrics;
+pub mod outbox;

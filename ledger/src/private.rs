@@ -130,6 +130,13 @@ impl PrivatePostgres {
         Ok(server)
     }
 
+    /// The server in `dir` that another process has started; it stays that process's. For tools beside `petrel serve`.
+    pub async fn running(dir: &Path) -> Result<PrivatePostgres, PrivateError> {
+        let server = PrivatePostgres::prepare(dir).await?;
+        server.admin("postgres").await?.close().await?;
+        Ok(server)
+    }
+
     /// Url for the serving role.
     pub fn url(&self) -> String {
         self.url_of("petrel", SERVING)

@@ -2,6 +2,7 @@
 
 mod audit;
 mod error;
+mod gauge;
 mod inbox;
 mod lease;
 mod notify;
@@ -14,6 +15,7 @@ mod time;
 
 pub use audit::*;
 pub use error::*;
+pub use gauge::*;
 pub use inbox::*;
 pub use lease::*;
 pub use notify::*;

@@ -1,0 +1,186 @@
+//! What becomes of a typed line or a click, whichever door it came through.
+
+use crate::{
+    app::App,
+    card::{Card, Tone},
+    draw,
+    grammar::{AskLine, Context, Line, OwnLine, QueryLine, parse},
+};
+use actions::{
+    gate::{Ballot, Submitted},
+    policy::Who,
+    query::QueryError,
+};
+use jiff::Timestamp;
+use ledger::{Actor, Ask, LedgerError, Place, Refusal, Request, RequestId};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// Who typed it, where, and the key that makes it happen once.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The identity.
+    pub actor: Actor,
+    /// The human behind it, with groups.
+    pub who: Who,
+    /// The room; None through the API.
+    pub place: Option<Place>,
+    /// The same key is the same ask.
+    pub key: String,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// What there is to show.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// An answer for the room.
+    Said(Card),
+    /// For the person alone.
+    Private(Card),
+    /// The request's own live card shows it.
+    Request(Box<Request>),
+}
+
+/// A question that takes longer than this gets an answer that says so.
+const QUERY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Reads a line and does what it says. A stranger is refused before anything is read.
+pub async fn answer_line(
+    app: &App,
+    actor: &Actor,
+    place: Option<&Place>,
+    key: &str,
+    text: &str,
+    now: Timestamp,
+) -> Result<Reply, LedgerError> {
+    let who = match app.gate.who(actor) {
+        Ok(who) => who,
+        Err(refusal) => return Ok(Reply::Private(draw::refusal(&refusal))),
+    };
+    let caller = Caller { actor: actor.clone(), who, place: place.cloned(), key: key.to_string(), now };
+    let clusters = app.clusters.names();
+    let room = place.and_then(|place| app.config.room(place));
+    let context = Context {
+        clusters: &clusters,
+        cluster: room.and_then(|room| room.cluster.as_deref()),
+        namespace: room.and_then(|room| room.namespace.as_deref()),
+    };
+    match parse(text, &context) {
+        Err(card) => Ok(Reply::Private(*card)),
+        Ok(Line::Ask(line)) => ask(app, &caller, line, text).await,
+        Ok(Line::Query(line)) => query(app, &caller, line).await,
+        Ok(Line::Own(line)) => own(app, &caller, line).await,
+    }
+}
+
+/// The ask that a parsed line makes; also for `policy explain`.
+pub fn ask_of(caller: &Caller, line: AskLine, text: &str) -> Ask {
+    Ask {
+        key: caller.key.clone(),
+        actor: caller.actor.clone(),
+        person: caller.who.person.clone(),
+        place: caller.place.clone(),
+        line: text.to_string(),
+        action: line.action.to_string(),
+        parameters: line.parameters,
+        target: line.target,
+        why: line.why,
+        break_glass: line.break_glass,
+        dry_run: line.dry_run,
+    }
+}
+
+async fn ask(app: &App, caller: &Caller, line: AskLine, text: &str) -> Result<Reply, LedgerError> {
+    let canonical = line.canonical.clone();
+    let target = line.target.clone();
+    let ask = ask_of(caller, line, text);
+    let break_glass = ask.break_glass;
+    match app.gate.submit(ask, caller.now).await? {
+        Submitted::Request { request, .. } => {
+            // Also when the key was known: a process may have died between the two.
+            if break_glass && !matches!(request.state, ledger::RequestState::Refused | ledger::RequestState::Planned) {
+                for room in &app.config.console.rooms {
+                    app.ledger.show(request.id, &Place(format!("console:{}", room.name))).await?;
+                }
+            }
+            Ok(Reply::Request(request))
+        }
+        Submitted::NoPlan(why) => Ok(Reply::Said(Card {
+            text: Some("Nothing was changed.".into()),
+            cluster: Some(draw::badge(&target.cluster, &app.labels(&target.cluster))),
+            footer: Some(canonical),
+            ..Card::titled(Tone::Bad, why)
+        })),
+        Submitted::Refused(refusal) => Ok(Reply::Private(draw::refusal(&refusal))),
+    }
+}
+
+async fn query(app: &App, caller: &Caller, line: QueryLine) -> Result<Reply, LedgerError> {
+    let name = line.query.name();
+    let started = Instant::now();
+    if let Err(refusal) = may_query(app, caller, name, &line.cluster) {
+        record(app, caller, "query.refused", &line.canonical, started).await?;
+        return Ok(Reply::Private(draw::refusal(&refusal)));
+    }
+    let badge = draw::badge(&line.cluster, &app.labels(&line.cluster));
+    let answer = async {
+        let cluster = app.clusters.get(&line.cluster)?;
+        line.query.answer(&cluster, line.namespace.as_deref(), &line.matches).await
+    };
+    let reply = match tokio::time::timeout(QUERY_DEADLINE, answer).await {
+        Ok(Ok(answer)) => Reply::Said(Card { cluster: Some(badge), ..draw::answer(answer) }),
+        Ok(Err(QueryError::Invalid(why))) => Reply::Private(Card { footer: Some(line.canonical.clone()), ..Card::titled(Tone::Bad, why) }),
+        Ok(Err(error)) => Reply::Said(Card {
+            cluster: Some(badge),
+            footer: Some(line.canonical.clone()),
+            ..Card::titled(Tone::Bad, error.to_string())
+        }),
+        Err(_) => Reply::Said(Card {
+            cluster: Some(badge),
+            text: Some("Ask for less (a namespace, a name), or look at `clusters`.".into()),
+            footer: Some(line.canonical.clone()),
+            ..Card::titled(Tone::Bad, format!("no answer within {} s", QUERY_DEADLINE.as_secs()))
+        }),
+    };
+    record(app, caller, "query.answered", &line.canonical, started).await?;
+    Ok(reply)
+}
+
+async fn own(app: &App, caller: &Caller, line: OwnLine) -> Result<Reply, LedgerError> {
+    let started = Instant::now();
+    let reply = line.command.run(app, caller, &line).await?;
+    if line.command.is_recorded() {
+        record(app, caller, "query.answered", &line.canonical, started).await?;
+    }
+    Ok(reply)
+}
+
+async fn record(app: &App, caller: &Caller, kind: &str, line: &str, started: Instant) -> Result<(), LedgerError> {
+    let took = started.elapsed();
+    app.metrics.query(took);
+    let body = json!({ "line": line, "place": caller.place, "duration_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX) });
+    app.ledger.record(kind, caller.actor.as_str(), None, &body, caller.now).await?;
+    Ok(())
+}
+
+/// May this person ask this of that cluster?
+pub fn may_query(app: &App, caller: &Caller, query: &str, cluster: &str) -> Result<(), Refusal> {
+    app.policy.current().may_query(&caller.who, query, cluster, &app.labels(cluster), caller.now)
+}
+
+/// One vote, typed or clicked.
+pub async fn vote(app: &App, ballot: &Ballot, now: Timestamp) -> Result<Reply, LedgerError> {
+    Ok(match app.gate.vote(ballot, now).await? {
+        Ok(request) => Reply::Request(Box::new(request)),
+        Err(refusal) => Reply::Private(draw::refusal(&refusal)),
+    })
+}
+
+/// Called off, typed or clicked.
+pub async fn cancel(app: &App, caller: &Caller, request: RequestId, why: Option<&str>) -> Result<Reply, LedgerError> {
+    Ok(match app.gate.cancel(request, &caller.actor, why, caller.now).await? {
+        Ok(request) => Reply::Request(Box::new(request)),
+        Err(refusal) => Reply::Private(draw::refusal(&refusal)),
+    })
+}

@@ -1,0 +1,120 @@
+//! What `/metrics` says: times of this process, and gauges that are read from the ledger when asked.
+
+use ledger::{Gauges, RequestState};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+use std::{sync::atomic::AtomicU64, time::Duration};
+
+/// One series per state.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InState {
+    state: String,
+}
+
+impl InState {
+    fn of(state: impl Into<String>) -> InState {
+        InState { state: state.into() }
+    }
+}
+
+/// The metrics of one process.
+pub struct Metrics {
+    registry: Registry,
+    query: Histogram,
+    event: Histogram,
+    delivery: Histogram,
+    requests: Family<InState, Gauge>,
+    runs: Family<InState, Gauge>,
+    undelivered: Gauge,
+    unhandled: Gauge,
+    unsealed_age: Gauge<f64, AtomicU64>,
+}
+
+/// Milliseconds to half a minute.
+const BUCKETS: [f64; 12] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let times = || Histogram::new(BUCKETS);
+        let mut metrics = Metrics {
+            registry: Registry::with_prefix("petrel"),
+            query: times(),
+            event: times(),
+            delivery: times(),
+            requests: Family::default(),
+            runs: Family::default(),
+            undelivered: Gauge::default(),
+            unhandled: Gauge::default(),
+            unsealed_age: Gauge::default(),
+        };
+        let registry = &mut metrics.registry;
+        let seconds = || Unit::Seconds;
+        registry.register_with_unit("query_duration", "Time to answer a question", seconds(), metrics.query.clone());
+        registry.register_with_unit("event_duration", "Time to handle a typed line or a click", seconds(), metrics.event.clone());
+        registry.register_with_unit("delivery_duration", "Time to draw and deliver a card", seconds(), metrics.delivery.clone());
+        registry.register("requests", "Requests that are not over, by state", metrics.requests.clone());
+        registry.register("runs", "Runs waiting for a worker (queued) and held by one", metrics.runs.clone());
+        registry.register("undelivered_cards", "Cards due in some place", metrics.undelivered.clone());
+        registry.register("unhandled_events", "Lines and clicks that are not handled", metrics.unhandled.clone());
+        registry.register_with_unit("unsealed_entry_age", "Age of the oldest entry after the newest seal", seconds(), metrics.unsealed_age.clone());
+        metrics
+    }
+}
+
+impl Metrics {
+    /// A question was answered.
+    pub fn query(&self, took: Duration) {
+        self.query.observe(took.as_secs_f64());
+    }
+
+    /// A line or click was handled.
+    pub fn event(&self, took: Duration) {
+        self.event.observe(took.as_secs_f64());
+    }
+
+    /// A card was delivered.
+    pub fn delivery(&self, took: Duration) {
+        self.delivery.observe(took.as_secs_f64());
+    }
+
+    /// The OpenMetrics text, with gauges as just read.
+    pub fn text(&self, gauges: &Gauges) -> String {
+        let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        for (state, count) in &gauges.open_requests {
+            self.requests.get_or_create(&InState::of(RequestState::as_str(*state))).set(whole(*count));
+        }
+        self.runs.get_or_create(&InState::of("queued")).set(whole(gauges.queued_runs));
+        self.runs.get_or_create(&InState::of("held")).set(whole(gauges.held_runs));
+        self.undelivered.set(whole(gauges.undelivered_cards));
+        self.unhandled.set(whole(gauges.unhandled_events));
+        self.unsealed_age.set(gauges.unsealed_age_s);
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_names_every_series_with_its_unit() {
+        let metrics = Metrics::default();
+        metrics.query(Duration::from_millis(3));
+        let gauges = Gauges { open_requests: vec![(RequestState::Awaiting, 2)], unsealed_age_s: 0.5, ..Gauges::default() };
+        let text = metrics.text(&gauges);
+        for line in [
+            "petrel_requests{state=\"awaiting\"} 2",
+            "petrel_runs{state=\"queued\"} 0",
+            "petrel_unsealed_entry_age_seconds 0.5",
+            "petrel_query_duration_seconds_bucket{le=\"0.005\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} is not in:\n{text}");
+        }
+    }
+}

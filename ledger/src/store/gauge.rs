@@ -1,0 +1,58 @@
+//! Figures for `/metrics`, read when they are asked for.
+
+use crate::*;
+
+/// How much there is of what somebody should keep an eye on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Gauges {
+    /// Requests that are not over, by state.
+    pub open_requests: Vec<(RequestState, u64)>,
+    /// Runs that wait for a worker.
+    pub queued_runs: u64,
+    /// Runs that a worker has begun.
+    pub held_runs: u64,
+    /// Cards that are due in some place.
+    pub undelivered_cards: u64,
+    /// Lines and clicks that are not handled.
+    pub unhandled_events: u64,
+    /// Age of the oldest entry that came after the newest seal, in seconds; 0 without one.
+    pub unsealed_age_s: f64,
+}
+
+impl Ledger {
+    /// One round trip over partial indexes; does not get slower as the record grows.
+    pub async fn gauges(&self) -> Result<Gauges, LedgerError> {
+        const WHAT: &str = "read gauges";
+        let row: (i64, i64, i64, i64, i64, i64, i64, i64, f64) = sqlx::query_as(
+            "select
+                (select count(*) from request where state = 'awaiting' and expires_at is not null),
+                (select count(*) from request where state = 'approved'),
+                (select count(*) from request where state = 'running'),
+                (select count(*) from request where state = 'verifying'),
+                (select count(*) from run where started_at is null and ended_at is null),
+                (select count(*) from run where started_at is not null and ended_at is null),
+                (select count(*) from delivery where shown < wanted),
+                (select count(*) from inbox where handled_at is null),
+                (select coalesce(extract(epoch from clock_timestamp() - min(at)), 0)::float8 from entry
+                 where id > coalesce((select entry_id[cardinality(entry_id)] from seal order by last_seq desc limit 1), 0))",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(|source| LedgerError::Sql { what: WHAT, source })?;
+        let (awaiting, approved, running, verifying, queued, held, undelivered, unhandled, unsealed_age_s) = row;
+        let count = |n: i64| u64::try_from(n).unwrap_or(0);
+        Ok(Gauges {
+            open_requests: vec![
+                (RequestState::Awaiting, count(awaiting)),
+                (RequestState::Approved, count(approved)),
+                (RequestState::Running, count(running)),
+                (RequestState::Verifying, count(verifying)),
+            ],
+            queued_runs: count(queued),
+            held_runs: count(held),
+            undelivered_cards: count(undelivered),
+            unhandled_events: count(unhandled),
+            unsealed_age_s: unsealed_age_s.max(0.0),
+        })
+    }
+}
