@@ -75,3 +75,5 @@ create table room_message (
     check ((text is null) = (key is null))
 );
 create index room_message_place on room_message (place, id);
+-- What changed since a moment, for a page that was away.
+create index room_message_changed on room_message (place, (coalesce(edited_at, at)));

@@ -9,7 +9,7 @@ mod tree;
 mod wrong;
 
 pub use complete::{Names, complete};
-pub use reference::{command_help, overview, reference};
+pub use reference::{Described, command_help, described, overview, reference};
 pub use split::LONGEST;
 pub use tree::why;
 pub(crate) use tree::{CLUSTER, NAMESPACE, WHY};

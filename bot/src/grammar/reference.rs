@@ -56,6 +56,42 @@ pub fn overview() -> Card {
     }
 }
 
+/// One command as the console's help page shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// The heading it stands under.
+    pub group: &'static str,
+    /// What people type.
+    pub name: String,
+    /// One sentence.
+    pub about: String,
+    /// Usage, arguments and an example, as plain text.
+    pub details: String,
+}
+
+/// Every command, by groups, in the order of `help`.
+pub fn described() -> Vec<Described> {
+    let describe = |entry: &Entry| Described {
+        group: entry.group(),
+        name: entry.name().to_string(),
+        about: about(&entry.command()),
+        details: details(entry),
+    };
+    let mut all = Vec::new();
+    for group in GROUPS {
+        all.extend(entries().iter().filter(|entry| entry.group() == group).map(describe));
+        if group == "Change" {
+            all.push(Described {
+                group,
+                name: BREAK_GLASS.to_string(),
+                about: about(tree().find_subcommand(BREAK_GLASS).unwrap_or(tree())),
+                details: format!("It goes before any command of this group.\n\nExample:\n  {BREAK_GLASS_EXAMPLE}"),
+            });
+        }
+    }
+    all
+}
+
 fn about(command: &clap::Command) -> String {
     command.get_about().map(ToString::to_string).unwrap_or_default()
 }

@@ -1,36 +1,30 @@
 //! The only code that speaks SQL. One file per table family; every write is one short transaction.
 
 mod audit;
-mod chain;
-mod checkpoint;
-mod copy;
 mod error;
 mod gauge;
 mod inbox;
 mod lease;
 mod notify;
 mod outbox;
+mod page;
 mod request;
 mod room;
 mod run;
 mod schema;
-mod seal;
-mod snapshot;
 mod time;
-mod verify;
 
 pub use audit::*;
-pub use checkpoint::*;
 pub use error::*;
 pub use gauge::*;
 pub use inbox::*;
 pub use lease::*;
 pub use notify::*;
 pub use outbox::*;
+pub use page::*;
 pub use request::*;
 pub use room::*;
 pub(crate) use schema::schema_hash;
-pub use verify::*;
 
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};

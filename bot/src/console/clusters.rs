@@ -1,0 +1,54 @@
+//! All clusters and how they are.
+
+use super::{
+    draw::{
+        cluster_badge,
+        layout::{Here, page},
+    },
+    session::Viewer,
+    visible,
+};
+use crate::app::App;
+use actions::cluster::Health;
+use axum::extract::State;
+use maud::{Markup, html};
+
+/// `GET /clusters`.
+pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Markup {
+    draw(&viewer, &app.clusters.health().await)
+}
+
+/// The page.
+pub(super) fn draw(viewer: &Viewer, all: &[Health]) -> Markup {
+    page("Clusters", Here::Clusters, viewer, html! {
+        h1 { "Clusters" }
+        @if all.is_empty() { p.empty { "There is none yet. Add a [[cluster]] to the config file; petrel check says whether it answers." } }
+        ul.clusters { @for health in all { li { (one(health)) } } }
+    })
+}
+
+fn one(health: &Health) -> Markup {
+    let production = health.labels.get("production").is_some_and(|value| value == "true");
+    let (tone, words) = match (&health.trouble, &health.version) {
+        (None, Some(_)) => ("good", "healthy"),
+        (Some(_), Some(_)) => ("waiting", "in trouble"),
+        _ => ("bad", "no answer"),
+    };
+    html! {
+        article class={ "card tone-" (tone) @if production { " on-production" } } data-cluster=(health.name) {
+            header {
+                (cluster_badge(&health.name, production))
+                span class={ "pill tone-" (tone) } data-status { (words) }
+            }
+            @if let Some(trouble) = &health.trouble { p { (visible::line(trouble)) } }
+            dl {
+                @if let Some(version) = &health.version { div { dt { "Version" } dd { (visible::line(version)) } } }
+                @if let Some(latency) = health.latency_ms { div { dt { "Latency" } dd { (latency) " ms" } } }
+                @if let Some((ready, of)) = health.nodes { div { dt { "Nodes" } dd { (ready) " of " (of) " ready" } } }
+                @for (name, value) in health.labels.iter().filter(|(name, _)| *name != "production") {
+                    div { dt { (visible::line(name)) } dd { (visible::line(value)) } }
+                }
+            }
+        }
+    }
+}
