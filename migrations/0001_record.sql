@@ -30,6 +30,8 @@ create table seal (
     since pg_snapshot not null,
     snapshot pg_snapshot not null,
     cut bigint,
+    -- Ids up to here are settled whatever their xid: older than a restore from a dump, which counts xids anew.
+    floor bigint not null,
     epoch bigint not null,
     sealed_at timestamptz not null default clock_timestamp(),
     check (first_seq = coalesce(prev_seq, 0) + 1),
@@ -38,8 +40,8 @@ create table seal (
 );
 -- Hashes do not compress; do not try.
 alter table seal alter column hash set storage external;
--- Which seal holds an entry, for pages.
-create index seal_ids on seal using gist (int8range(entry_id[1], entry_id[cardinality(entry_id)], '[]'));
+-- Which seal holds an entry, for pages: ids ascend within a seal.
+create index seal_last_id on seal ((entry_id[cardinality(entry_id)]));
 
 -- Nobody changes the record, whatever their grants. (A superuser can switch the triggers off; the chain and a
 -- checkpoint kept elsewhere show that. `always`: also when a session pretends to be a replica.)

@@ -1,8 +1,22 @@
 //! The one gate. Plan, policy, one transaction. Everything that changes a cluster passes here, whoever asked.
 
-use crate::{cluster::Clusters, policy::{PolicyHandle, Explained, Who}};
+mod masked;
+
+use crate::{
+    catalogue::{self, PlanContext},
+    cluster::{Cluster, Clusters},
+    policy::{Explained, Facts, Policy, PolicyHandle, Who, which},
+};
 use jiff::Timestamp;
-use ledger::{Actor, Ask, Ledger, LedgerError, Plan, Refusal, Request, RequestId, Verdict};
+use ledger::{
+    Activity, Actor, Ask, Decision, Digest, Ledger, LedgerError, Plan, Refusal, Request, RequestId, Verdict, Vote,
+};
+use masked::masked;
+use serde_json::json;
+use std::time::Duration;
+
+/// Planning only reads; a cluster that has not answered all of it by then is not going to in time for a chat.
+const PLAN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The gate; cheap to clone.
 #[derive(Clone)]
@@ -48,25 +62,216 @@ pub struct Ballot {
     pub typed: Option<String>,
 }
 
+/// An ask that got as far as a plan.
+struct Planned {
+    cluster: Cluster,
+    plan: Plan,
+    activity: Activity,
+}
+
+/// Why it did not.
+enum Rejected {
+    NoPlan(String),
+    Refused(Refusal),
+}
+
 impl Gate {
     /// Who an identity is; a stranger gets a friendly refusal that says whom to ask.
-    pub fn who(&self, _actor: &Actor) -> Result<Who, Refusal> {
-        todo!()
+    pub fn who(&self, actor: &Actor) -> Result<Who, Refusal> {
+        let policy = self.policy.current();
+        policy.who(actor).ok_or_else(|| stranger(&policy, actor))
     }
+
     /// Plan, decide, one transaction. Idempotent by `ask.key`.
-    pub async fn submit(&self, _ask: Ask, _now: Timestamp) -> Result<Submitted, LedgerError> {
-        todo!()
+    pub async fn submit(&self, mut ask: Ask, now: Timestamp) -> Result<Submitted, LedgerError> {
+        // The record keeps microseconds, and planning anew must see the very same moment.
+        let now = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
+        if let Some(request) = self.ledger.request_by_key(&ask.key).await? {
+            return Ok(Submitted::Request { request: Box::new(request), fresh: false });
+        }
+        ask.line = masked(&ask.line);
+        let policy = self.policy.current();
+        let Some(who) = policy.who(&ask.actor) else {
+            return self.reject(&ask, Rejected::Refused(stranger(&policy, &ask.actor)), now).await;
+        };
+        // Whatever the door believes: the policy file says who this is.
+        ask.person = who.person.clone();
+        let id = RequestId::new();
+        let Planned { cluster, plan, activity } = match self.plan(id, &ask, now).await? {
+            Ok(planned) => planned,
+            Err(rejected) => return self.reject(&ask, rejected, now).await,
+        };
+        let facts = Facts { who: &who, ask: &ask, plan: &plan, cluster_labels: cluster.labels(), activity: &activity, now };
+        let decision = policy.decide(facts).decision;
+        let request = Request::new(id, ask, plan, decision, policy.version().to_string(), now);
+        let (request, fresh) = self.ledger.submit(&request).await?;
+        Ok(Submitted::Request { request: Box::new(request), fresh })
     }
-    /// Plan and decide without writing anything: `policy explain`.
-    pub async fn explain(&self, _ask: &Ask, _now: Timestamp) -> Result<Result<(Plan, Explained), String>, LedgerError> {
-        todo!()
+
+    /// Plan and decide without writing anything: `policy explain`. The inner error is for people.
+    pub async fn explain(&self, ask: &Ask, now: Timestamp) -> Result<Result<(Plan, Explained), String>, LedgerError> {
+        let policy = self.policy.current();
+        let Some(who) = policy.who(&ask.actor) else {
+            return Ok(Err(stranger(&policy, &ask.actor).to_string()));
+        };
+        let ask = Ask { person: who.person.clone(), ..ask.clone() };
+        Ok(match self.plan(RequestId::new(), &ask, now).await? {
+            Ok(Planned { cluster, plan, activity }) => {
+                let facts = Facts { who: &who, ask: &ask, plan: &plan, cluster_labels: cluster.labels(), activity: &activity, now };
+                let explained = policy.decide(facts);
+                Ok((plan, explained))
+            }
+            Err(Rejected::NoPlan(why)) => Err(why),
+            Err(Rejected::Refused(refusal)) => Err(refusal.to_string()),
+        })
     }
+
     /// One row-locked transaction.
-    pub async fn vote(&self, _ballot: &Ballot, _now: Timestamp) -> Result<Result<Request, Refusal>, LedgerError> {
-        todo!()
+    pub async fn vote(&self, ballot: &Ballot, now: Timestamp) -> Result<Result<Request, Refusal>, LedgerError> {
+        let outcome = self.try_vote(ballot, now).await?;
+        if let Err(refusal) = &outcome {
+            // Nothing came of it, but that somebody tried is worth knowing. Only for requests that exist: the record
+            // refers to them.
+            if *refusal != Refusal::NoSuchRequest {
+                let body = json!({ "verdict": ballot.verdict, "refusal": refusal });
+                self.ledger.record("vote.refused", ballot.actor.as_str(), Some(ballot.request), &body, now).await?;
+            }
+        }
+        Ok(outcome)
     }
-    /// The requester, or whoever could vote, may call it off.
-    pub async fn cancel(&self, _request: RequestId, _actor: &Actor, _why: Option<&str>, _now: Timestamp) -> Result<Result<Request, Refusal>, LedgerError> {
-        todo!()
+
+    async fn try_vote(&self, ballot: &Ballot, now: Timestamp) -> Result<Result<Request, Refusal>, LedgerError> {
+        let policy = self.policy.current();
+        let who = match policy.who(&ballot.actor) {
+            Some(who) => who,
+            None => return Ok(Err(stranger(&policy, &ballot.actor))),
+        };
+        // A click on a card says which plan it saw, and is one transaction and nothing else. A typed vote is on the plan
+        // that stands.
+        let digest = match &ballot.digest {
+            Some(text) => match read_digest(text) {
+                Some(digest) => digest,
+                None => return Ok(Err(Refusal::PlanChanged)),
+            },
+            None => match self.ledger.view(ballot.request).await? {
+                Some(view) => view.request.digest,
+                None => return Ok(Err(Refusal::NoSuchRequest)),
+            },
+        };
+        let vote = Vote {
+            groups: policy.voting_groups(&who),
+            person: who.person,
+            actor: ballot.actor.clone(),
+            verdict: ballot.verdict,
+            digest,
+            reason: ballot.reason.clone(),
+            typed: ballot.typed.clone(),
+            at: now,
+        };
+        self.ledger.vote(ballot.request, &vote).await
     }
+
+    /// The requester, or whoever could vote, may call it off; and where no vote was needed, whoever policy lets do the same.
+    pub async fn cancel(
+        &self,
+        request: RequestId,
+        actor: &Actor,
+        why: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Result<Request, Refusal>, LedgerError> {
+        let policy = self.policy.current();
+        let who = match policy.who(actor) {
+            Some(who) => who,
+            None => return Ok(Err(stranger(&policy, actor))),
+        };
+        let Some(view) = self.ledger.view(request).await? else {
+            return Ok(Err(Refusal::NoSuchRequest));
+        };
+        let standing = view.request;
+        if let Err(refusal) = self.may_cancel(&policy, &who, actor, &standing, now) {
+            return Ok(Err(refusal));
+        }
+        self.ledger.cancel(request, actor, why, now).await
+    }
+
+    fn may_cancel(&self, policy: &Policy, who: &Who, actor: &Actor, request: &Request, now: Timestamp) -> Result<(), Refusal> {
+        let asker = &request.ask.person;
+        if who.person == *asker {
+            return Ok(());
+        }
+        match &request.decision {
+            Decision::Needs { quorum, .. } => policy.may_vote(who, quorum).map_err(|_| Refusal::Policy {
+                reason: format!("Only {asker}, who asked for it, or someone in {} may call this off.", quorum.groups.join(" or ")),
+            }),
+            Decision::Allow { .. } | Decision::Refuse { .. } => {
+                let ask = Ask { actor: actor.clone(), person: who.person.clone(), ..request.ask.clone() };
+                let decision = self.decide_again(policy, who, &ask, &request.plan, now);
+                let refused = Refusal::Policy {
+                    reason: format!("Only {asker}, who asked for it, or someone who may do the same can call this off."),
+                };
+                if matches!(decision, Decision::Refuse { .. }) { Err(refused) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// The decision on a plan that was counted when it was asked for.
+    fn decide_again(&self, policy: &Policy, who: &Who, ask: &Ask, plan: &Plan, now: Timestamp) -> Decision {
+        let labels = self.clusters.get(&plan.target.cluster).map(|cluster| cluster.labels().clone()).unwrap_or_default();
+        policy.decide(Facts { who, ask, plan, cluster_labels: &labels, activity: &Activity::default(), now }).decision
+    }
+
+    /// The plan and, read at the same time, the counts. Writes nothing.
+    async fn plan(&self, id: RequestId, ask: &Ask, now: Timestamp) -> Result<Result<Planned, Rejected>, LedgerError> {
+        let Some(action) = catalogue::action(&ask.action) else {
+            return Ok(Err(Rejected::Refused(unknown_action(&ask.action))));
+        };
+        let cluster = match self.clusters.get(&ask.target.cluster) {
+            Ok(cluster) => cluster,
+            Err(error) => return Ok(Err(Rejected::NoPlan(error.to_string()))),
+        };
+        let context = PlanContext { cluster: &cluster, target: &ask.target, parameters: &ask.parameters, request: id, at: now };
+        let planning = tokio::time::timeout(PLAN_DEADLINE, action.plan(context));
+        let counting = self.ledger.activity(&ask.person, &ask.action, &ask.target, now);
+        let (planned, activity) = tokio::join!(planning, counting);
+        let (plan, activity) = match planned {
+            Ok(Ok(plan)) => (plan, activity?),
+            Ok(Err(error)) => return Ok(Err(Rejected::NoPlan(error.to_string()))),
+            Err(_) => {
+                let (name, limit) = (cluster.name(), PLAN_DEADLINE.as_secs());
+                let why = format!("cluster {name} did not answer within {limit} s; `clusters` shows its health, then ask again");
+                return Ok(Err(Rejected::NoPlan(why)));
+            }
+        };
+        Ok(Ok(Planned { cluster, plan, activity }))
+    }
+
+    /// Nothing came of an ask: that is recorded too.
+    async fn reject(&self, ask: &Ask, rejected: Rejected, now: Timestamp) -> Result<Submitted, LedgerError> {
+        let because = match &rejected {
+            Rejected::NoPlan(why) => why.clone(),
+            Rejected::Refused(refusal) => refusal.to_string(),
+        };
+        let target = ask.target.to_string();
+        let body = json!({ "line": ask.line, "action": ask.action, "target": target, "place": ask.place, "because": because });
+        self.ledger.record("ask.rejected", ask.actor.as_str(), None, &body, now).await?;
+        Ok(match rejected {
+            Rejected::NoPlan(why) => Submitted::NoPlan(why),
+            Rejected::Refused(refusal) => Submitted::Refused(refusal),
+        })
+    }
+}
+
+fn stranger(policy: &Policy, actor: &Actor) -> Refusal {
+    let whom = policy.contact().unwrap_or("whoever keeps the policy file");
+    Refusal::Policy { reason: format!("I do not know {actor}. Ask {whom} to add this identity to somebody in the policy file.") }
+}
+
+fn unknown_action(name: &str) -> Refusal {
+    let known: Vec<&str> = catalogue::catalogue().iter().map(|action| action.name()).collect();
+    Refusal::Policy { reason: format!("There is no action '{name}'{}", which(name, &known)) }
+}
+
+/// The digest as a card carries it.
+fn read_digest(text: &str) -> Option<Digest> {
+    Some(Digest(hex::decode(text).ok()?.try_into().ok()?))
 }

@@ -256,7 +256,7 @@ fn path(mut expression: &Expr) -> Option<Vec<&str>> {
 }
 
 /// `; did you mean 'x'?`, or all there are.
-pub(super) fn which(word: &str, known: &[&str]) -> String {
+pub(crate) fn which(word: &str, known: &[&str]) -> String {
     let near = known.iter().map(|name| (strsim::jaro_winkler(word, name), *name)).max_by(|a, b| a.0.total_cmp(&b.0));
     match near {
         Some((likeness, name)) if likeness > 0.82 => format!("; did you mean '{name}'?"),

@@ -175,6 +175,12 @@ impl Policy {
         let entitled = self.members.iter().any(|member| member.person == who.person && member.may_vote(&quorum.groups));
         if entitled { Ok(()) } else { Err(Refusal::NotEntitled { groups: quorum.groups.clone() }) }
     }
+
+    /// The groups in which this person's vote counts: none for machines, and none for those the file does not name.
+    pub fn voting_groups(&self, who: &Who) -> Vec<String> {
+        let member = self.members.iter().find(|member| member.person == who.person && member.human);
+        member.map(|member| member.groups.clone()).unwrap_or_default()
+    }
 }
 
 fn has_why(ask: &Ask) -> bool {

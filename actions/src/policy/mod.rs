@@ -12,6 +12,7 @@ mod rule;
 mod source;
 mod vocabulary;
 
+pub(crate) use check::which;
 pub use decide::DEFAULT_RULE;
 pub use handle::PolicyHandle;
 

@@ -180,7 +180,7 @@ fn hostile_conditions_are_refused_and_exhaust_nothing() {
         deep("(", ")", 900),
         deep("!(", ")", 600),
         deep("[", "]", 900),
-        deep("-", "", 1_900),
+        deep("-", "", 1_899),
         format!("true{}", "+1".repeat(900)),
         format!("a{}", ".a".repeat(900)),
         format!("true{}", " ? true : true".repeat(120)),

@@ -1,31 +1,15 @@
-//! The record (G10): entries, the chain that seals them, checkpoints, verification and export.
+//! The record (G10): entries, and how they are listed and exported. `seal` chains them, `verify` checks the chain,
+//! `checkpoint` signs its head.
 
-use super::time::utc;
+use super::time::{timestamp, utc};
 use crate::*;
+use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use sqlx::PgConnection;
-
-/// Appends an entry inside the caller's transaction, so that it stands or falls with the change it describes.
-pub(crate) async fn append(
-    tx: &mut PgConnection,
-    kind: &str,
-    actor: &str,
-    request: Option<RequestId>,
-    body: &Value,
-    now: Timestamp,
-) -> Result<i64, LedgerError> {
-    sqlx::query_scalar("insert into entry (at, kind, actor, request, body) values ($1, $2, $3, $4, $5::json) returning id")
-        .bind(utc(now))
-        .bind(kind)
-        .bind(actor)
-        .bind(request.map(|id| id.0))
-        .bind(body.to_string())
-        .fetch_one(tx)
-        .await
-        .map_err(sql("append an entry"))
-}
+use serde_json::{Value, json};
+use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
+use std::collections::HashMap;
+use uuid::Uuid;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,104 +45,173 @@ pub struct EntryFilter {
     pub limit: u32,
 }
 
-/// A signed head of the chain, to be kept outside the database.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checkpoint {
-    /// The last sealed position.
-    pub seq: i64,
-    /// Hex of the chain hash there.
-    pub hash: String,
-    /// When it was made.
-    pub at: Timestamp,
-    /// Hex of the Ed25519 public key.
-    pub key: String,
-    /// Hex of the Ed25519 signature over the canonical encoding of seq, hash and at.
-    pub signature: String,
+/// Appends an entry inside the caller's transaction, so that it stands or falls with the change it describes.
+pub(crate) async fn append(
+    tx: &mut PgConnection,
+    kind: &str,
+    actor: &str,
+    request: Option<RequestId>,
+    body: &Value,
+    now: Timestamp,
+) -> Result<i64, LedgerError> {
+    sqlx::query_scalar("insert into entry (at, kind, actor, request, body) values ($1, $2, $3, $4, $5::json) returning id")
+        .bind(utc(now))
+        .bind(kind)
+        .bind(actor)
+        .bind(request.map(|id| id.0))
+        .bind(body.to_string())
+        .fetch_one(tx)
+        .await
+        .map_err(sql("append an entry"))
 }
 
-/// What is wrong with the chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The entry at this position is not what was sealed.
-    Edited {
-        /// Position.
-        seq: i64,
-        /// Row.
-        id: i64,
-    },
-    /// Sealed entries are not there.
-    Missing {
-        /// First missing position.
-        from: i64,
-        /// Last.
-        to: i64,
-    },
-    /// The chain does not continue from what is before it.
-    Broken {
-        /// Position.
-        seq: i64,
-    },
-    /// The chain ends before a checkpoint that was signed.
-    CutTail {
-        /// Where it ends.
-        ends: i64,
-        /// What was signed.
-        signed: i64,
-    },
-    /// The chain at a checkpoint's position is another one.
-    Replaced {
-        /// Position.
-        seq: i64,
-    },
-    /// The checkpoint's signature is not by the given key.
-    BadSignature {
-        /// Position it claims.
-        seq: i64,
-    },
-}
-
-/// What verification found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verified {
-    /// Entries checked.
-    pub entries: u64,
-    /// Hex of the head's hash.
-    pub head: String,
-    /// Written and not yet sealed: their ids.
-    pub unsealed: Vec<i64>,
-    /// Empty when all is well.
-    pub faults: Vec<Fault>,
+#[derive(FromRow)]
+struct EntryRow {
+    id: i64,
+    seq: Option<i64>,
+    at: DateTime<Utc>,
+    kind: String,
+    actor: String,
+    request: Option<Uuid>,
+    body: String,
 }
 
 impl Ledger {
     /// Appends an entry on its own (a query, a rejected ask, a sign-in): its own durable transaction.
-    pub async fn record(&self, _kind: &str, _actor: &str, _request: Option<RequestId>, _body: &Value, _now: Timestamp) -> Result<i64, LedgerError> {
-        todo!()
-    }
-
-    /// Seals what has been committed and is not sealed yet, in commit order; the caller holds the lease `sealer`.
-    /// Returns how many.
-    pub async fn seal(&self, _lease: &Lease) -> Result<u64, LedgerError> {
-        todo!()
+    pub async fn record(
+        &self,
+        kind: &str,
+        actor: &str,
+        request: Option<RequestId>,
+        body: &Value,
+        now: Timestamp,
+    ) -> Result<i64, LedgerError> {
+        // One statement, one round trip, one flush; and nothing that writers would wait for each other over.
+        sqlx::query_scalar(
+            "/* entry.record */ insert into entry (at, kind, actor, request, body) values ($1, $2, $3, $4, $5::json) returning id",
+        )
+        .bind(utc(now))
+        .bind(kind)
+        .bind(actor)
+        .bind(request.map(|id| id.0))
+        .bind(body.to_string())
+        .fetch_one(&self.pool)
+        .await
+        .map_err(sql("record an entry"))
     }
 
     /// Newest first.
-    pub async fn entries(&self, _filter: &EntryFilter) -> Result<Vec<Entry>, LedgerError> {
-        todo!()
+    pub async fn entries(&self, filter: &EntryFilter) -> Result<Vec<Entry>, LedgerError> {
+        let mut query = QueryBuilder::<Postgres>::new(
+            "select e.id, s.seq, e.at, e.kind, e.actor, e.request, e.body::text body from (select * from entry where true",
+        );
+        if let Some(request) = filter.request {
+            query.push(" and request = ").push_bind(request.0);
+        }
+        if let Some(actor) = &filter.actor {
+            query.push(" and actor = ").push_bind(actor);
+        }
+        if let Some(kind) = &filter.kind {
+            match kind.ends_with('.') {
+                true => query.push(" and starts_with(kind, ").push_bind(kind).push(")"),
+                false => query.push(" and kind = ").push_bind(kind),
+            };
+        }
+        if let Some(before) = filter.before {
+            query.push(" and id < ").push_bind(before);
+        }
+        query.push(" order by id desc limit ").push_bind(i64::from(filter.limit));
+        // Ids ascend within a seal, so it can only be in one whose last id is not smaller; nearly always the first such.
+        query.push(
+            ") e left join lateral (
+                 select first_seq + array_position(entry_id, e.id) - 1 seq from seal
+                 where entry_id[cardinality(entry_id)] >= e.id and entry_id[1] <= e.id and e.id = any (entry_id)
+                 order by entry_id[cardinality(entry_id)] limit 1
+             ) s on true order by e.id desc",
+        );
+        let rows: Vec<EntryRow> =
+            query.build_query_as().fetch_all(&self.pool).await.map_err(sql("list entries"))?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(Entry {
+                    id: row.id,
+                    seq: row.seq,
+                    at: timestamp(row.at),
+                    kind: row.kind,
+                    actor: row.actor,
+                    request: row.request.map(RequestId),
+                    body: serde_json::from_str(&row.body)
+                        .map_err(|error| LedgerError::Corrupt { what: "list entries", why: error.to_string() })?,
+                })
+            })
+            .collect()
     }
 
-    /// Walks the whole chain in bounded memory; `progress(done, total)` is called now and then.
-    pub async fn verify(&self, _checkpoints: &[Checkpoint], _trusted_key: Option<&str>, _progress: impl FnMut(u64, u64) + Send) -> Result<Verified, LedgerError> {
-        todo!()
+    /// JSON lines of all sealed entries in chain order after position `since`, with seq and hash, in bounded memory. An
+    /// entry that is gone has a line that says so. Returns how many lines.
+    pub async fn export(
+        &self,
+        since: Option<i64>,
+        mut line: impl FnMut(&str) -> std::io::Result<()> + Send,
+    ) -> Result<u64, LedgerError> {
+        /// Positions that are looked up together.
+        const PAGE: usize = 2_000;
+        let since = since.unwrap_or(0);
+        let (mut page, mut count) = (Vec::new(), 0);
+        let mut seals = sqlx::query_as::<_, (i64, Vec<i64>, Vec<u8>)>(
+            "select first_seq, entry_id, hash from seal where last_seq > $1 order by last_seq",
+        )
+        .bind(since)
+        .fetch(&self.pool);
+        loop {
+            let seal = seals.try_next().await.map_err(sql("export the record"))?;
+            let ended = seal.is_none();
+            if let Some((first, ids, hashes)) = seal {
+                let positions = ids.iter().zip(hashes.chunks(32)).zip(first..);
+                page.extend(positions.filter(|(_, seq)| *seq > since).map(|((&id, hash), seq)| (seq, id, hex::encode(hash))));
+            }
+            if ended || page.len() >= PAGE {
+                for positions in page.chunks(PAGE) {
+                    count += self.export_page(positions, &mut line).await?;
+                }
+                page.clear();
+            }
+            if ended {
+                return Ok(count);
+            }
+        }
     }
 
-    /// JSON lines of all sealed entries in chain order, with seq and hash, in bounded memory.
-    pub async fn export(&self, _since: Option<i64>, _line: impl FnMut(&str) -> std::io::Result<()> + Send) -> Result<u64, LedgerError> {
-        todo!()
-    }
-
-    /// The head, signed. None while nothing is sealed.
-    pub async fn checkpoint(&self, _key: &ed25519_dalek::SigningKey, _now: Timestamp) -> Result<Option<Checkpoint>, LedgerError> {
-        todo!()
+    async fn export_page(
+        &self,
+        positions: &[(i64, i64, String)],
+        line: &mut (impl FnMut(&str) -> std::io::Result<()> + Send),
+    ) -> Result<u64, LedgerError> {
+        let ids: Vec<i64> = positions.iter().map(|(_, id, _)| *id).collect();
+        let rows: Vec<EntryRow> = sqlx::query_as(
+            "select id, null::bigint seq, at, kind, actor, request, body::text body from entry where id = any ($1)",
+        )
+        .bind(ids)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(sql("export the record"))?;
+        let rows: HashMap<i64, EntryRow> = rows.into_iter().map(|row| (row.id, row)).collect();
+        for (seq, id, hash) in positions {
+            let text = match rows.get(id) {
+                // The body goes out as it is stored, for its exact text is what was hashed; a line break in JSON can only
+                // stand between tokens.
+                Some(row) => format!(
+                    r#"{{"seq":{seq},"id":{id},"at":"{}","kind":{},"actor":{},"request":{},"body":{},"hash":"{hash}"}}"#,
+                    timestamp(row.at),
+                    json!(row.kind),
+                    json!(row.actor),
+                    json!(row.request),
+                    row.body.replace(['\n', '\r'], " "),
+                ),
+                None => format!(r#"{{"seq":{seq},"id":{id},"missing":true,"hash":"{hash}"}}"#),
+            };
+            line(&text).map_err(|error| sql("write the export")(error.into()))?;
+        }
+        Ok(positions.len() as u64)
     }
 }

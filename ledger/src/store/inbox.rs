@@ -1,10 +1,14 @@
 //! The inbox: what came in through a door, made durable before it is acknowledged, deduplicated by the platform's own
 //! delivery key, and handled once (G11).
 
+use super::time::{timestamp, utc};
 use crate::*;
+use chrono::{DateTime, Utc};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sqlx::FromRow;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// What a person did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,20 +53,96 @@ pub struct Inbound {
     pub token: i64,
 }
 
+#[derive(FromRow)]
+struct InboxRow {
+    id: Uuid,
+    key: String,
+    actor: String,
+    place: String,
+    event: String,
+    at: DateTime<Utc>,
+    token: i64,
+}
+
+impl InboxRow {
+    fn inbound(self) -> Result<Inbound, String> {
+        Ok(Inbound {
+            id: InboxId(self.id),
+            key: self.key,
+            actor: self.actor.parse().map_err(|error: NotAnActor| error.to_string())?,
+            place: Place(self.place),
+            event: serde_json::from_str(&self.event).map_err(|error| error.to_string())?,
+            at: timestamp(self.at),
+            token: self.token,
+        })
+    }
+}
+
 impl Ledger {
     /// Makes it durable. None: the key is known (a platform's retry); acknowledge and do nothing. The returned event is
     /// already claimed by `worker` for `lease`, so the caller may handle it at once; if it dies, another takes over.
-    pub async fn receive(&self, _key: &str, _actor: &Actor, _place: &Place, _event: &Event, _worker: &str, _lease: Duration, _now: Timestamp) -> Result<Option<Inbound>, LedgerError> {
-        todo!()
+    #[allow(clippy::too_many_arguments)]
+    pub async fn receive(
+        &self,
+        key: &str,
+        actor: &Actor,
+        place: &Place,
+        event: &Event,
+        worker: &str,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Option<Inbound>, LedgerError> {
+        let corrupt = |why: String| LedgerError::Corrupt { what: "receive an event", why };
+        let event = serde_json::to_string(event).map_err(|error| corrupt(error.to_string()))?;
+        let row: Option<InboxRow> = sqlx::query_as(
+            "/* inbox.receive */ insert into inbox (id, key, actor, place, event, at, worker, due_at)
+             values ($1, $2, $3, $4, $5::json, $6, $7, clock_timestamp() + make_interval(secs => $8))
+             on conflict (key) do nothing returning id, key, actor, place, event::text, at, token",
+        )
+        .bind(InboxId::new().0)
+        .bind(key)
+        .bind(actor.as_str())
+        .bind(&place.0)
+        .bind(event)
+        .bind(utc(now))
+        .bind(worker)
+        .bind(lease.as_secs_f64())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(sql("receive an event"))?;
+        row.map(|row| row.inbound().map_err(corrupt)).transpose()
     }
 
     /// Claims events that nobody handles (`SKIP LOCKED`), oldest first.
-    pub async fn claim_inbox(&self, _worker: &str, _lease: Duration, _limit: u32) -> Result<Vec<Inbound>, LedgerError> {
-        todo!()
+    pub async fn claim_inbox(&self, worker: &str, lease: Duration, limit: u32) -> Result<Vec<Inbound>, LedgerError> {
+        let mut rows: Vec<InboxRow> = sqlx::query_as(
+            "/* inbox.claim */ update inbox set worker = $1, token = token + 1,
+                    due_at = clock_timestamp() + make_interval(secs => $2)
+             where id = any (array(
+                 select id from inbox where handled_at is null and due_at <= clock_timestamp()
+                 order by id limit $3 for update skip locked
+             )) returning id, key, actor, place, event::text, at, token",
+        )
+        .bind(worker)
+        .bind(lease.as_secs_f64())
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(sql("claim events"))?;
+        rows.sort_by_key(|row| row.id);
+        rows.into_iter()
+            .map(|row| row.inbound().map_err(|why| LedgerError::Corrupt { what: "claim events", why }))
+            .collect()
     }
 
-    /// It is handled.
-    pub async fn handled(&self, _event: &Inbound) -> Result<(), LedgerError> {
-        todo!()
+    /// It is handled; nothing happens if another worker has claimed it since.
+    pub async fn handled(&self, event: &Inbound) -> Result<(), LedgerError> {
+        sqlx::query("/* inbox.handled */ update inbox set handled_at = clock_timestamp() where id = $1 and token = $2")
+            .bind(event.id.0)
+            .bind(event.token)
+            .execute(&self.pool)
+            .await
+            .map_err(sql("mark an event handled"))?;
+        Ok(())
     }
 }

@@ -1,4 +1,6 @@
 //! Leases for what must be alone: the sealer, the checkpoint writer, later the Discord gateway and watchers.
+//!
+//! The database's clock decides, because replicas must agree on it.
 
 use crate::*;
 use std::time::Duration;
@@ -8,7 +10,7 @@ use std::time::Duration;
 pub struct Lease {
     /// What for: `sealer`.
     pub name: String,
-    /// Who.
+    /// Who; different for every process, also after a restart.
     pub holder: String,
     /// Fencing token.
     pub epoch: i64,
@@ -16,12 +18,47 @@ pub struct Lease {
 
 impl Ledger {
     /// Takes the lease if it is free, run out or already ours (then it is renewed with the same epoch).
-    pub async fn take_lease(&self, _name: &str, _holder: &str, _lasts: Duration) -> Result<Option<Lease>, LedgerError> {
-        todo!()
+    pub async fn take_lease(&self, name: &str, holder: &str, lasts: Duration) -> Result<Option<Lease>, LedgerError> {
+        // Asking in vain, as every replica but one does all day, must write nothing: hence an update that matches no
+        // row, and `do nothing`, rather than an upsert that locks the row first and looks then.
+        let taken: Option<i64> = sqlx::query_scalar(
+            "/* lease.take */ update lease
+             set epoch = epoch + (holder <> $2)::int, holder = $2, until = clock_timestamp() + make_interval(secs => $3)
+             where name = $1 and (holder = $2 or until <= clock_timestamp()) returning epoch",
+        )
+        .bind(name)
+        .bind(holder)
+        .bind(lasts.as_secs_f64())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(sql("take a lease"))?;
+        let epoch = match taken {
+            Some(epoch) => Some(epoch),
+            None => sqlx::query_scalar(
+                "/* lease.take */ insert into lease (name, holder, epoch, until)
+                 values ($1, $2, 1, clock_timestamp() + make_interval(secs => $3)) on conflict do nothing returning epoch",
+            )
+            .bind(name)
+            .bind(holder)
+            .bind(lasts.as_secs_f64())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(sql("take a lease"))?,
+        };
+        Ok(epoch.map(|epoch| Lease { name: name.into(), holder: holder.into(), epoch }))
     }
 
     /// Gives it back early; nothing happens if it was lost.
-    pub async fn give_lease(&self, _lease: &Lease) -> Result<(), LedgerError> {
-        todo!()
+    pub async fn give_lease(&self, lease: &Lease) -> Result<(), LedgerError> {
+        sqlx::query(
+            "/* lease.give */ update lease set until = clock_timestamp() where name = $1 and holder = $2 and epoch = $3",
+        )
+        .bind(&lease.name)
+        .bind(&lease.holder)
+        .bind(lease.epoch)
+        .execute(&self.pool)
+        .await
+        .map_err(sql("give a lease back"))?;
+        Ok(())
     }
 }

@@ -1,6 +1,9 @@
 //! The only code that speaks SQL. One file per table family; every write is one short transaction.
 
 mod audit;
+mod chain;
+mod checkpoint;
+mod copy;
 mod error;
 mod gauge;
 mod inbox;
@@ -12,9 +15,13 @@ mod request;
 mod room;
 mod run;
 mod schema;
+mod seal;
+mod snapshot;
 mod time;
+mod verify;
 
 pub use audit::*;
+pub use checkpoint::*;
 pub use error::*;
 pub use gauge::*;
 pub use inbox::*;
@@ -25,6 +32,7 @@ pub use page::*;
 pub use request::*;
 pub use room::*;
 pub(crate) use schema::schema_hash;
+pub use verify::*;
 
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};

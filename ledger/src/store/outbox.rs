@@ -3,8 +3,9 @@
 
 use crate::*;
 use serde_json::Value;
-use sqlx::PgConnection;
+use sqlx::{FromRow, PgConnection};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Makes a request's card and shows it in its first place, in the request's own transaction.
 pub(crate) async fn open_card(tx: &mut PgConnection, request: RequestId, place: &Place) -> Result<CardId, LedgerError> {
@@ -70,29 +71,158 @@ pub struct Delivery {
     pub token: i64,
 }
 
+#[derive(FromRow)]
+struct DeliveryRow {
+    card: Uuid,
+    place: String,
+    only_for: Option<String>,
+    request: Option<Uuid>,
+    said: Option<String>,
+    wanted: i64,
+    message: Option<String>,
+    attempts: i32,
+    token: i64,
+}
+
+impl DeliveryRow {
+    fn delivery(self) -> Result<Delivery, String> {
+        Ok(Delivery {
+            card: CardId(self.card),
+            place: Place(self.place),
+            only_for: self.only_for.map(|actor| actor.parse()).transpose().map_err(|error: NotAnActor| error.to_string())?,
+            subject: match (self.request, self.said) {
+                (Some(request), _) => CardSubject::Request(RequestId(request)),
+                (None, said) => CardSubject::Said(
+                    serde_json::from_str(&said.unwrap_or_default()).map_err(|error| error.to_string())?,
+                ),
+            },
+            version: self.wanted,
+            message: self.message,
+            attempts: self.attempts.unsigned_abs().saturating_sub(1),
+            token: self.token,
+        })
+    }
+}
+
 impl Ledger {
     /// Says something once in a place, by the caller's key (the same key says it once).
-    pub async fn say(&self, _key: &str, _place: &Place, _only_for: Option<&Actor>, _card: &Value) -> Result<CardId, LedgerError> {
-        todo!()
+    pub async fn say(&self, key: &str, place: &Place, only_for: Option<&Actor>, card: &Value) -> Result<CardId, LedgerError> {
+        let failed = sql("say something");
+        let said: Option<Uuid> = sqlx::query_scalar(
+            "/* outbox.say */ with said as (
+                 insert into card (id, said, key) values ($1, $2::json, $3) on conflict (key) do nothing returning id
+             ), due as (
+                 insert into delivery (card, place, only_for, wanted) select id, $4, $5, 1 from said returning card
+             )
+             select card from due, pg_notify('petrel', 'card')",
+        )
+        .bind(CardId::new().0)
+        .bind(card.to_string())
+        .bind(key)
+        .bind(&place.0)
+        .bind(only_for.map(Actor::as_str))
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(&failed)?;
+        let id = match said {
+            Some(id) => id,
+            None => sqlx::query_scalar("select id from card where key = $1")
+                .bind(key)
+                .fetch_one(&self.pool)
+                .await
+                .map_err(&failed)?,
+        };
+        Ok(CardId(id))
     }
 
     /// Shows a request's card in one more place.
-    pub async fn show(&self, _request: RequestId, _place: &Place) -> Result<CardId, LedgerError> {
-        todo!()
+    pub async fn show(&self, request: RequestId, place: &Place) -> Result<CardId, LedgerError> {
+        let id: Uuid = sqlx::query_scalar(
+            "/* outbox.show */ with card as (
+                 insert into card (id, request) values ($1, $2) on conflict (request) do update set request = excluded.request
+                 returning id, version
+             ), due as (
+                 insert into delivery (card, place, wanted) select id, $3, version from card on conflict (card, place) do nothing
+             )
+             select id from card, pg_notify('petrel', 'card')",
+        )
+        .bind(CardId::new().0)
+        .bind(request.0)
+        .bind(&place.0)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(sql("show a card"))?;
+        Ok(CardId(id))
     }
 
     /// Claims up to `limit` deliveries that are due on one platform (`SKIP LOCKED`), oldest first.
-    pub async fn claim_deliveries(&self, _platform: &str, _worker: &str, _lease: Duration, _limit: u32) -> Result<Vec<Delivery>, LedgerError> {
-        todo!()
+    pub async fn claim_deliveries(
+        &self,
+        platform: &str,
+        worker: &str,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, LedgerError> {
+        let rows: Vec<DeliveryRow> = sqlx::query_as(
+            "/* outbox.claim */ with due as (
+                 select card, place, due_at from delivery
+                 where platform = $1 and shown < wanted and due_at <= clock_timestamp()
+                 order by due_at limit $4 for update skip locked
+             ), claimed as (
+                 update delivery d set worker = $2, token = token + 1, attempts = attempts + 1,
+                        due_at = clock_timestamp() + make_interval(secs => $3)
+                 from due where d.card = due.card and d.place = due.place
+                 returning d.card, d.place, d.only_for, d.wanted, d.message, d.attempts, d.token, due.due_at was_due
+             )
+             select claimed.*, card.request, card.said::text from claimed join card on card.id = claimed.card
+             order by was_due, card.id",
+        )
+        .bind(platform)
+        .bind(worker)
+        .bind(lease.as_secs_f64())
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(sql("claim deliveries"))?;
+        rows.into_iter()
+            .map(|row| row.delivery().map_err(|why| LedgerError::Corrupt { what: "claim deliveries", why }))
+            .collect()
     }
 
-    /// It is there: remembers the platform's message id and the version shown. Fenced; false when the claim was lost.
-    pub async fn delivered(&self, _delivery: &Delivery, _message: &str) -> Result<bool, LedgerError> {
-        todo!()
+    /// It is there: remembers the platform's message id and the version shown; when more has happened since, it is due
+    /// again at once. Fenced; false when the claim was lost.
+    pub async fn delivered(&self, delivery: &Delivery, message: &str) -> Result<bool, LedgerError> {
+        let done = sqlx::query(
+            "/* outbox.delivered */ update delivery
+             set shown = $4, message = $5, attempts = 0, error = null, worker = null, due_at = clock_timestamp()
+             where card = $1 and place = $2 and token = $3",
+        )
+        .bind(delivery.card.0)
+        .bind(&delivery.place.0)
+        .bind(delivery.token)
+        .bind(delivery.version)
+        .bind(message)
+        .execute(&self.pool)
+        .await
+        .map_err(sql("mark a card delivered"))?;
+        Ok(done.rows_affected() == 1)
     }
 
-    /// It is not: tries again after `wait`.
-    pub async fn undelivered(&self, _delivery: &Delivery, _why: &str, _wait: Duration) -> Result<(), LedgerError> {
-        todo!()
+    /// It is not: tries again after `wait`. Nothing happens when the claim was lost.
+    pub async fn undelivered(&self, delivery: &Delivery, why: &str, wait: Duration) -> Result<(), LedgerError> {
+        sqlx::query(
+            "/* outbox.undelivered */ update delivery
+             set error = $4, worker = null, due_at = clock_timestamp() + make_interval(secs => $5)
+             where card = $1 and place = $2 and token = $3",
+        )
+        .bind(delivery.card.0)
+        .bind(&delivery.place.0)
+        .bind(delivery.token)
+        .bind(why.replace('\0', " "))
+        .bind(wait.as_secs_f64())
+        .execute(&self.pool)
+        .await
+        .map_err(sql("put a delivery off"))?;
+        Ok(())
     }
 }
