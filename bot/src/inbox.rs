@@ -96,7 +96,7 @@ async fn attempt(app: &App, inbound: &Inbound) -> Result<Handled, LedgerError> {
         }
     };
     let handled = match reply {
-        Reply::Said(card) => {
+        Reply::Said(card) | Reply::Trouble(card) => {
             app.ledger.say(&key(inbound), &inbound.place, None, &draw::json(&card)).await?;
             Handled::Shown
         }
@@ -107,7 +107,8 @@ async fn attempt(app: &App, inbound: &Inbound) -> Result<Handled, LedgerError> {
             }
             Handled::Shown
         }
-        Reply::Private(card) => Handled::Private(card),
+        Reply::Private(card) | Reply::Wrong(card) => Handled::Private(*card),
+        Reply::Refused(refusal) => Handled::Private(draw::refusal(&refusal)),
     };
     app.ledger.handled(inbound).await?;
     app.metrics.event(started.elapsed());
@@ -121,7 +122,7 @@ async fn reply(app: &App, inbound: &Inbound) -> Result<Reply, LedgerError> {
         Event::Click { button, request, digest, reason, typed } => {
             let who = match app.gate.who(actor) {
                 Ok(who) => who,
-                Err(refusal) => return Ok(Reply::Private(draw::refusal(&refusal))),
+                Err(refusal) => return Ok(Reply::Refused(refusal)),
             };
             let verdict = match button.as_str() {
                 "approve" => Verdict::Approve,
@@ -132,12 +133,14 @@ async fn reply(app: &App, inbound: &Inbound) -> Result<Reply, LedgerError> {
                     return cancel(app, &caller, *request, reason.as_deref()).await;
                 }
                 "details" => {
-                    return Ok(Reply::Private(match app.ledger.view(*request).await? {
-                        Some(view) => draw::details(&view, &app.labels(&view.request.plan.target.cluster), now),
-                        None => draw::refusal(&Refusal::NoSuchRequest),
-                    }));
+                    return Ok(match app.ledger.view(*request).await? {
+                        Some(view) => {
+                            Reply::private(draw::details(&view, &app.labels(&view.request.plan.target.cluster), now))
+                        }
+                        None => Reply::Refused(Refusal::NoSuchRequest),
+                    });
                 }
-                other => return Ok(Reply::Private(Card::titled(Tone::Bad, format!("there is no button '{other}'")))),
+                other => return Ok(Reply::wrong(Card::titled(Tone::Bad, format!("there is no button '{other}'")))),
             };
             let ballot = Ballot {
                 request: *request,

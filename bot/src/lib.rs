@@ -2,6 +2,7 @@
 //!
 //! Deliberately not here: SQL, Kubernetes, policy.
 
+pub mod api;
 pub mod app;
 pub mod card;
 pub mod command;

@@ -31,15 +31,43 @@ pub struct Caller {
     pub now: Timestamp,
 }
 
-/// What there is to show.
+/// What there is to show, and to whom.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
-    /// An answer for the room.
-    Said(Card),
-    /// For the person alone.
-    Private(Card),
+    /// An answer, for the room.
+    Said(Box<Card>),
+    /// An answer, for the person alone.
+    Private(Box<Card>),
     /// The request's own live card shows it.
     Request(Box<Request>),
+    /// It could not be done (no plan, a dead cluster); the room sees that.
+    Trouble(Box<Card>),
+    /// The line makes no sense; for the person alone.
+    Wrong(Box<Card>),
+    /// Not to be done by this person, or not now; for the person alone.
+    Refused(Refusal),
+}
+
+impl Reply {
+    /// See [`Reply::Said`].
+    pub fn said(card: Card) -> Reply {
+        Reply::Said(Box::new(card))
+    }
+
+    /// See [`Reply::Private`].
+    pub fn private(card: Card) -> Reply {
+        Reply::Private(Box::new(card))
+    }
+
+    /// See [`Reply::Trouble`].
+    pub fn trouble(card: Card) -> Reply {
+        Reply::Trouble(Box::new(card))
+    }
+
+    /// See [`Reply::Wrong`].
+    pub fn wrong(card: Card) -> Reply {
+        Reply::Wrong(Box::new(card))
+    }
 }
 
 /// A question that takes longer than this gets an answer that says so.
@@ -56,7 +84,7 @@ pub async fn answer_line(
 ) -> Result<Reply, LedgerError> {
     let who = match app.gate.who(actor) {
         Ok(who) => who,
-        Err(refusal) => return Ok(Reply::Private(draw::refusal(&refusal))),
+        Err(refusal) => return Ok(Reply::Refused(refusal)),
     };
     let caller = Caller { actor: actor.clone(), who, place: place.cloned(), key: key.to_string(), now };
     let clusters = app.clusters.names();
@@ -67,7 +95,7 @@ pub async fn answer_line(
         namespace: room.and_then(|room| room.namespace.as_deref()),
     };
     match parse(text, &context) {
-        Err(card) => Ok(Reply::Private(*card)),
+        Err(card) => Ok(Reply::Wrong(card)),
         Ok(Line::Ask(line)) => ask(app, &caller, line, text).await,
         Ok(Line::Query(line)) => query(app, &caller, line).await,
         Ok(Line::Own(line)) => own(app, &caller, line).await,
@@ -106,13 +134,13 @@ async fn ask(app: &App, caller: &Caller, line: AskLine, text: &str) -> Result<Re
             }
             Ok(Reply::Request(request))
         }
-        Submitted::NoPlan(why) => Ok(Reply::Said(Card {
+        Submitted::NoPlan(why) => Ok(Reply::trouble(Card {
             text: Some("Nothing was changed.".into()),
             cluster: Some(draw::badge(&target.cluster, &app.labels(&target.cluster))),
             footer: Some(canonical),
             ..Card::titled(Tone::Bad, why)
         })),
-        Submitted::Refused(refusal) => Ok(Reply::Private(draw::refusal(&refusal))),
+        Submitted::Refused(refusal) => Ok(Reply::Refused(refusal)),
     }
 }
 
@@ -121,7 +149,7 @@ async fn query(app: &App, caller: &Caller, line: QueryLine) -> Result<Reply, Led
     let started = Instant::now();
     if let Err(refusal) = may_query(app, caller, name, &line.cluster) {
         record(app, caller, "query.refused", &line.canonical, started).await?;
-        return Ok(Reply::Private(draw::refusal(&refusal)));
+        return Ok(Reply::Refused(refusal));
     }
     let badge = draw::badge(&line.cluster, &app.labels(&line.cluster));
     let answer = async {
@@ -129,14 +157,16 @@ async fn query(app: &App, caller: &Caller, line: QueryLine) -> Result<Reply, Led
         line.query.answer(&cluster, line.namespace.as_deref(), &line.matches).await
     };
     let reply = match tokio::time::timeout(QUERY_DEADLINE, answer).await {
-        Ok(Ok(answer)) => Reply::Said(Card { cluster: Some(badge), ..draw::answer(answer) }),
-        Ok(Err(QueryError::Invalid(why))) => Reply::Private(Card { footer: Some(line.canonical.clone()), ..Card::titled(Tone::Bad, why) }),
-        Ok(Err(error)) => Reply::Said(Card {
+        Ok(Ok(answer)) => Reply::said(Card { cluster: Some(badge), ..draw::answer(answer) }),
+        Ok(Err(QueryError::Invalid(why))) => {
+            Reply::wrong(Card { footer: Some(line.canonical.clone()), ..Card::titled(Tone::Bad, why) })
+        }
+        Ok(Err(error)) => Reply::trouble(Card {
             cluster: Some(badge),
             footer: Some(line.canonical.clone()),
             ..Card::titled(Tone::Bad, error.to_string())
         }),
-        Err(_) => Reply::Said(Card {
+        Err(_) => Reply::trouble(Card {
             cluster: Some(badge),
             text: Some("Ask for less (a namespace, a name), or look at `clusters`.".into()),
             footer: Some(line.canonical.clone()),
@@ -173,7 +203,7 @@ pub fn may_query(app: &App, caller: &Caller, query: &str, cluster: &str) -> Resu
 pub async fn vote(app: &App, ballot: &Ballot, now: Timestamp) -> Result<Reply, LedgerError> {
     Ok(match app.gate.vote(ballot, now).await? {
         Ok(request) => Reply::Request(Box::new(request)),
-        Err(refusal) => Reply::Private(draw::refusal(&refusal)),
+        Err(refusal) => Reply::Refused(refusal),
     })
 }
 
@@ -181,6 +211,6 @@ pub async fn vote(app: &App, ballot: &Ballot, now: Timestamp) -> Result<Reply, L
 pub async fn cancel(app: &App, caller: &Caller, request: RequestId, why: Option<&str>) -> Result<Reply, LedgerError> {
     Ok(match app.gate.cancel(request, &caller.actor, why, caller.now).await? {
         Ok(request) => Reply::Request(Box::new(request)),
-        Err(refusal) => Reply::Private(draw::refusal(&refusal)),
+        Err(refusal) => Reply::Refused(refusal),
     })
 }

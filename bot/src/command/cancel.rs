@@ -33,7 +33,7 @@ impl Command for Cancel {
         Box::pin(async move {
             match named_request(app, line).await? {
                 Ok(id) => cancel(app, caller, id, line.matches.get_one::<String>(WHY).map(String::as_str)).await,
-                Err(card) => Ok(Reply::Private(*card)),
+                Err(card) => Ok(Reply::Wrong(card)),
             }
         })
     }

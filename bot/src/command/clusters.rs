@@ -31,7 +31,7 @@ impl Command for Clusters {
             health.retain(|cluster| {
                 policy.may_query(&caller.who, self.name(), &cluster.name, &cluster.labels, caller.now).is_ok()
             });
-            Ok(Reply::Said(draw(&health)))
+            Ok(Reply::said(draw(&health)))
         })
     }
 }

@@ -30,6 +30,6 @@ impl Command for Help {
 
     fn run<'a>(&'a self, _app: &'a App, _caller: &'a Caller, line: &'a OwnLine) -> BoxFuture<'a, Result<Reply, LedgerError>> {
         let card = command_help(&line.matches.get_one::<String>("command").cloned());
-        Box::pin(std::future::ready(Ok(Reply::Private(card))))
+        Box::pin(std::future::ready(Ok(Reply::private(card))))
     }
 }

@@ -33,16 +33,16 @@ impl Command for History {
         Box::pin(async move {
             // The grammar makes sure that both are there.
             let (Some(named), Some(cluster)) = (line.matches.get_one::<Named>("target"), line.cluster.clone()) else {
-                return Ok(Reply::Private(crate::grammar::command_help(&Some(self.name().into()))));
+                return Ok(Reply::wrong(crate::grammar::command_help(&Some(self.name().into()))));
             };
             if let Err(refusal) = may_query(app, caller, self.name(), &cluster) {
-                return Ok(Reply::Private(crate::draw::refusal(&refusal)));
+                return Ok(Reply::Refused(refusal));
             }
             let Named { kind, name } = named.clone();
             let target = Target { cluster, namespace: line.namespace.clone(), kind, name, uid: None };
             let filter = RequestFilter { target: Some(target.key()), limit: 20, ..RequestFilter::default() };
             let found = app.ledger.requests(&filter).await?;
-            Ok(Reply::Said(requests::draw(&format!("History of {target}"), &found, "Nobody has asked for anything on it yet.")))
+            Ok(Reply::said(requests::draw(&format!("History of {target}"), &found, "Nobody has asked for anything on it yet.")))
         })
     }
 }

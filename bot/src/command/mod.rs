@@ -94,7 +94,7 @@ async fn named_request(app: &App, line: &OwnLine) -> Result<Result<RequestId, Bo
 async fn vote(app: &App, caller: &Caller, line: &OwnLine, verdict: Verdict) -> Result<Reply, LedgerError> {
     let request = match named_request(app, line).await? {
         Ok(id) => id,
-        Err(card) => return Ok(Reply::Private(*card)),
+        Err(card) => return Ok(Reply::Wrong(card)),
     };
     let typed = line.matches.try_get_one::<String>("typed").ok().flatten().cloned();
     let ballot = actions::gate::Ballot {

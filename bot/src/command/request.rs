@@ -28,11 +28,11 @@ impl Command for Request {
         Box::pin(async move {
             let id = match named_request(app, line).await? {
                 Ok(id) => id,
-                Err(card) => return Ok(Reply::Private(*card)),
+                Err(card) => return Ok(Reply::Wrong(card)),
             };
             Ok(match app.ledger.view(id).await? {
-                Some(view) => Reply::Said(crate::draw::details(&view, &app.labels(&view.request.plan.target.cluster), caller.now)),
-                None => Reply::Private(crate::draw::refusal(&Refusal::NoSuchRequest)),
+                Some(view) => Reply::said(crate::draw::details(&view, &app.labels(&view.request.plan.target.cluster), caller.now)),
+                None => Reply::Refused(Refusal::NoSuchRequest),
             })
         })
     }

@@ -39,7 +39,7 @@ impl Command for Requests {
         Box::pin(async move {
             let filter = filter(&line.matches, &caller.who.person);
             let found = app.ledger.requests(&filter).await?;
-            Ok(Reply::Said(draw("Requests", &found, "None. `requests --all` also shows those that are over.")))
+            Ok(Reply::said(draw("Requests", &found, "None. `requests --all` also shows those that are over.")))
         })
     }
 }

@@ -32,6 +32,6 @@ impl Command for WhoAmI {
             ("Policy".to_string(), app.policy.current().version().to_string()),
         ];
         let card = Card { fields, ..Card::titled(Tone::Neutral, format!("You are {}", caller.who.person)) };
-        Box::pin(std::future::ready(Ok(Reply::Private(card))))
+        Box::pin(std::future::ready(Ok(Reply::private(card))))
     }
 }

@@ -211,3 +211,16 @@ fn cluster(matches: &ArgMatches, words: &[Word], context: &Context<'_>) -> Resul
 fn namespace(matches: &ArgMatches, context: &Context<'_>) -> Option<String> {
     matches.get_one::<String>(NAMESPACE).cloned().or_else(|| context.namespace.map(str::to_string))
 }
+
+/// Words that need no quoting as one line.
+pub fn join(words: &[String]) -> String {
+    words.iter().map(|word| split::quote(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// The line with a reason added. A line that does not split stays as it is: parsing it says what is wrong.
+pub fn with_why(line: &str, why: &str) -> String {
+    let Ok(words) = split(line) else { return line.to_string() };
+    let skip = if words.first().is_some_and(|word| word.text.eq_ignore_ascii_case(BREAK_GLASS)) { 2 } else { 1 };
+    let at = words.get(skip - 1).map_or(line.len(), |word| word.span.end);
+    format!("{} --why={}{}", &line[..at], split::quote(why), &line[at..])
+}
