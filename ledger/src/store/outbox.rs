@@ -226,3 +226,82 @@ impl Ledger {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::private::{PrivatePostgres, test_dir};
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    /// A request's card, and a transaction that changes the request.
+    struct Shown {
+        ledger: Ledger,
+        request: RequestId,
+    }
+
+    impl Shown {
+        async fn new() -> Shown {
+            let server = PrivatePostgres::join(&test_dir()).await.unwrap();
+            let (url, _) = server.database("bump").await.unwrap();
+            let ledger = Ledger::connect(&Connect { url, connections: 4 }).await.unwrap();
+            let shown = Shown { ledger, request: RequestId::new() };
+            let mut tx = shown.ledger.pool.begin().await.unwrap();
+            open_card(&mut tx, shown.request, &Place("console:ops".into())).await.unwrap();
+            tx.commit().await.unwrap();
+            shown
+        }
+
+        async fn bump(&self) {
+            let mut tx = self.ledger.pool.begin().await.unwrap();
+            bump_card(&mut tx, self.request).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+
+        async fn claim(&self) -> Vec<Delivery> {
+            self.ledger.claim_deliveries("console", "w", LONG, 9).await.unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn changes_during_a_delivery_are_one_more_delivery_of_the_same_message() {
+        let shown = Shown::new().await;
+        let first = shown.claim().await.remove(0);
+        for _ in 0..3 {
+            shown.bump().await;
+        }
+        assert_eq!(shown.claim().await, [], "one worker at a time");
+        assert!(shown.ledger.delivered(&first, "m1").await.unwrap());
+        let second = shown.claim().await.remove(0);
+        assert_eq!((second.version, second.message.as_deref(), second.attempts), (first.version + 3, Some("m1"), 0));
+        assert!(shown.ledger.delivered(&second, "m1").await.unwrap());
+        assert_eq!(shown.claim().await, []);
+        shown.bump().await;
+        assert_eq!(shown.claim().await.len(), 1, "due at once");
+    }
+
+    #[tokio::test]
+    async fn a_change_does_not_cut_a_wait_short() {
+        let shown = Shown::new().await;
+        let first = shown.claim().await.remove(0);
+        shown.ledger.undelivered(&first, "told to wait", LONG).await.unwrap();
+        shown.bump().await;
+        assert_eq!(shown.claim().await, []);
+    }
+
+    #[tokio::test]
+    async fn a_change_of_a_request_without_a_card_is_told_to_whoever_watches_it() {
+        let shown = Shown::new().await;
+        let mut listener = shown.ledger.listen().await.unwrap();
+        let request = RequestId::new();
+        let mut tx = shown.ledger.pool.begin().await.unwrap();
+        bump_card(&mut tx, request).await.unwrap();
+        crate::wake_runners(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+        let mut heard = Vec::new();
+        while heard.len() < 3 {
+            heard.push(listener.next(LONG).await.unwrap());
+        }
+        assert_eq!(heard, [Wake::Card, Wake::Request(request), Wake::Run]);
+    }
+}

@@ -54,6 +54,8 @@ pub(super) struct Walk {
     ahead: VecDeque<Leaf>,
     no_more: bool,
     waiting: BTreeMap<i64, Hash>,
+    /// How many `waiting` may hold.
+    held: usize,
     /// Let go to bound memory: all ids up to here that are not in `waiting`.
     forgotten: i64,
     foreign_total: u64,
@@ -74,6 +76,7 @@ impl Walk {
             ahead: VecDeque::new(),
             no_more: false,
             waiting: BTreeMap::new(),
+            held: HELD,
             forgotten: i64::MIN,
             foreign_total: 0,
             foreign: BTreeSet::new(),
@@ -228,7 +231,7 @@ impl Walk {
             return;
         }
         self.waiting.insert(leaf.id, leaf.leaf);
-        if self.waiting.len() > HELD
+        if self.waiting.len() > self.held
             && let Some((id, _)) = self.waiting.pop_first()
         {
             self.forgotten = self.forgotten.max(id);
@@ -268,5 +271,80 @@ impl Walk {
         if let Some(fault) = self.found.faults.iter_mut().rev().find(edited) {
             *fault = Fault::Broken { seq: position };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leaf(id: i64) -> Leaf {
+        Leaf { id, leaf: [id as u8; 32], unsealed: false }
+    }
+
+    /// One sound seal of these ids, continuing after `last`.
+    fn seal(last: &Seal, ids: &[i64]) -> Seal {
+        let previous = last.hashes.last_chunk().copied().unwrap_or(GENESIS);
+        let (mut hash, mut hashes) = (previous, Vec::new());
+        for (&id, seq) in ids.iter().zip(last.last + 1..) {
+            hash = link(&hash, seq, &leaf(id).leaf);
+            hashes.extend(hash);
+        }
+        Seal { first: last.last + 1, last: last.last + ids.len() as i64, previous: previous.to_vec(), ids: ids.to_vec(), hashes }
+    }
+
+    /// Walks with room for two entries only; the database still has those of `stored`.
+    fn walk(entries: &[i64], seals: &[Seal], stored: &[i64]) -> Verified {
+        let mut walk = Walk::new(&[], None);
+        walk.held = 2;
+        walk.read(entries.iter().copied().map(leaf).collect());
+        walk.end_of_entries();
+        for seal in seals {
+            walk.begin(seal);
+            for (at, &id) in seal.ids.iter().enumerate() {
+                let found = match walk.claim(id) {
+                    Claimed::Found(leaf) => Some(leaf),
+                    Claimed::Forgotten if stored.contains(&id) => {
+                        walk.remember(id);
+                        Some(leaf(id).leaf)
+                    }
+                    Claimed::Forgotten | Claimed::Gone => None,
+                    Claimed::NotYet => unreachable!("all were read"),
+                };
+                walk.link(seal, at, found);
+            }
+            walk.end(seal);
+        }
+        walk.finish()
+    }
+
+    #[test]
+    fn entries_far_out_of_order_are_let_go_and_looked_up_again() {
+        let one = seal(&Seal::default(), &[9, 10]);
+        let two = seal(&one, &[1, 2, 3, 4, 5, 6, 7, 8]);
+        let all: Vec<i64> = (1..=10).collect();
+        let found = walk(&all, &[one, two], &all);
+        assert_eq!((found.faults, found.faults_total, found.entries, found.seq), (vec![], 0, 10, 10));
+    }
+
+    #[test]
+    fn entries_that_were_let_go_and_never_sealed_are_foreign_and_those_gone_are_missing() {
+        let one = seal(&Seal::default(), &[9, 10]);
+        let two = seal(&one, &[1, 2, 3, 8]);
+        let found = walk(&[2, 3, 4, 5, 6, 7, 8, 9, 10], &[one, two], &[2, 3, 4, 5, 6, 7, 8]);
+        let foreign = (4..=7).map(|id| Fault::Foreign { id });
+        let expected: Vec<Fault> = [Fault::Missing { from: 3, to: 3 }].into_iter().chain(foreign).collect();
+        assert_eq!((found.faults_total, found.faults), (5, expected));
+    }
+
+    #[test]
+    fn a_seal_that_is_not_whole_or_does_not_continue_is_broken() {
+        let one = seal(&Seal::default(), &[1, 2]);
+        let mut short = seal(&one, &[3]);
+        short.hashes.pop();
+        assert_eq!(walk(&[1, 2, 3], &[one, short], &[]).faults[0], Fault::Broken { seq: 3 });
+        let one = seal(&Seal::default(), &[1, 2]);
+        let again = seal(&Seal::default(), &[3]);
+        assert_eq!(walk(&[1, 2, 3], &[one, again], &[]).faults[0], Fault::Broken { seq: 1 });
     }
 }
