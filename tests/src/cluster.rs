@@ -130,29 +130,22 @@ impl Cluster {
 
     /// A Deployment, StatefulSet or DaemonSet, and waits until it is ready.
     pub async fn workload(&self, kind: &str, name: &str, replicas: u32) -> Result<()> {
-        let mut object = json!({
-            "apiVersion": "apps/v1", "kind": kind,
-            "metadata": {"name": name, "labels": {"app": name}},
-            "spec": {
-                "selector": {"matchLabels": {"app": name}},
-                "template": {
-                    "metadata": {"labels": {"app": name}},
-                    "spec": {"containers": [{
-                        "name": "app", "image": "registry.example/shop/app:1.0",
-                        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}}
-                    }]}
-                }
-            }
-        });
+        let mut object = deployment(name, replicas);
+        object["kind"] = json!(kind);
         match kind {
-            "StatefulSet" => {
-                object["spec"]["replicas"] = json!(replicas);
-                object["spec"]["serviceName"] = json!(name);
+            "StatefulSet" => object["spec"]["serviceName"] = json!(name),
+            "DaemonSet" => {
+                object["spec"].as_object_mut().context("a spec")?.remove("replicas");
             }
-            "DaemonSet" => {}
-            _ => object["spec"]["replicas"] = json!(replicas),
+            _ => {}
         }
         self.create(object).await?;
+        self.ready(kind, name, replicas).await;
+        Ok(())
+    }
+
+    /// Waits until a workload is ready.
+    pub async fn ready(&self, kind: &str, name: &str, replicas: u32) {
         wait::until(&format!("{kind} {name} ready"), Duration::from_secs(60), || async {
             let status = self.get("apps/v1", kind, name).await["status"].clone();
             let ready = match kind {
@@ -162,7 +155,6 @@ impl Cluster {
             ready.then_some(())
         })
         .await;
-        Ok(())
     }
 
     /// Effects on this namespace by Petrel: answered mutating calls that were no dry run. Practice clusters only.
@@ -191,4 +183,23 @@ impl Cluster {
             let _ = self.api("v1", "Namespace").delete(&self.namespace, &DeleteParams::default()).await;
         }
     }
+}
+
+/// A deployment of one small container called `app`.
+pub fn deployment(name: &str, replicas: u32) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {"containers": [{
+                    "name": "app", "image": "registry.example/shop/app:1.0",
+                    "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}}
+                }]}
+            }
+        }
+    })
 }

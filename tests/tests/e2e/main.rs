@@ -1,6 +1,7 @@
 //! Petrel as its users and its accidents meet it: real processes, a real Postgres, a cluster over the wire.
 
 mod browser;
+mod chat;
 mod crash;
 mod docs;
 mod faults;
