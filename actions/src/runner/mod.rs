@@ -1,9 +1,37 @@
 //! The runner: claims approved runs and carries them through act, verify and, when it did not help, undo. It makes no
 //! choices: the plan has them all. A crash at any point loses nothing and repeats no effect (G5).
+//!
+//! `effect`, `condition`, `pods` and `words` decide, as pure functions; `hold`, `attempt`, `step`, `verify` and `undo` act.
+
+mod attempt;
+mod condition;
+mod effect;
+mod hold;
+mod pods;
+mod step;
+mod undo;
+mod verify;
+mod words;
 
 use crate::{cluster::Clusters, policy::PolicyHandle};
-use ledger::Ledger;
+use attempt::Attempt;
+use hold::{Exit, Hold};
+use ledger::{Claim, Ledger, RequestId, Wake};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+/// How often to look for work that nobody woke us for.
+const POLL: Duration = Duration::from_secs(1);
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -13,7 +41,7 @@ pub struct RunnerConfig {
     /// Runs at once in this replica.
     pub concurrency: usize,
     /// A worker that is silent for so long is presumed dead.
-    pub lease: std::time::Duration,
+    pub lease: Duration,
 }
 
 /// A worker pool.
@@ -28,9 +56,131 @@ pub struct Runner {
     pub config: RunnerConfig,
 }
 
+/// What this replica holds now, to find the hold of a request that changed.
+type Held = Mutex<HashMap<RequestId, Arc<Hold>>>;
+
 impl Runner {
-    /// Works until `stop`; then finishes the step at hand, gives its claims back and returns.
-    pub async fn run(self, _stop: CancellationToken) {
-        todo!()
+    /// Works until `stop`; then finishes the call at hand, gives its claims back and returns. When this future is
+    /// dropped, all work is dropped with it, wherever it stands: another runner takes it up when the leases run out.
+    pub async fn run(self, stop: CancellationToken) {
+        let runner = Arc::new(self);
+        let held = Arc::new(Held::default());
+        let work = Arc::new(Notify::new());
+        let mut listening = JoinSet::new();
+        listening.spawn(listen(runner.ledger.clone(), work.clone(), held.clone()));
+        let mut runs = JoinSet::new();
+        while !stop.is_cancelled() {
+            if runs.len() < runner.config.concurrency {
+                let asked = Instant::now();
+                match runner
+                    .ledger
+                    .claim_run(&runner.config.worker, runner.config.lease, jiff::Timestamp::now())
+                    .await
+                {
+                    Ok(Some(claim)) => {
+                        runs.spawn(runner.clone().hold(claim, asked, held.clone(), stop.clone()));
+                        continue;
+                    }
+                    Ok(None) => {}
+                    Err(error) => tracing::warn!(%error, "cannot claim a run; trying again"),
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = work.notified() => {}
+                () = sleep(POLL) => {}
+                Some(ended) = runs.join_next() => report(ended),
+            }
+            while let Some(ended) = runs.try_join_next() {
+                report(ended);
+            }
+        }
+        while let Some(ended) = runs.join_next().await {
+            report(ended);
+        }
+    }
+
+    /// Carries one claimed run for as long as it is ours.
+    async fn hold(self: Arc<Self>, claim: Claim, asked: Instant, held: Arc<Held>, stop: CancellationToken) {
+        let request = &claim.request;
+        let span = tracing::info_span!(
+            "run", request.id = %request.id, run.id = %claim.run.id, cluster = %request.plan.target.cluster,
+            action = %request.plan.action, attempt = claim.run.attempt
+        );
+        let hold = Arc::new(Hold::new(
+            self.ledger.clone(),
+            claim.fence,
+            self.config.lease,
+            asked,
+            request.cancel.clone(),
+            stop,
+        ));
+        let id = request.id;
+        held.lock().unwrap_or_else(PoisonError::into_inner).insert(id, hold.clone());
+        async {
+            let mut attempt = Attempt::new(&self, &hold, &claim);
+            // The heartbeat first: when the run is lost, what is under way is dropped where it stands.
+            let exit = tokio::select! {
+                biased;
+                exit = hold.keep() => exit,
+                exit = attempt.carry() => exit,
+            };
+            let duration_ms = asked.elapsed().as_millis() as u64;
+            match exit {
+                Exit::Ended(ended) => tracing::info!(duration_ms, ?ended, "the run ended"),
+                Exit::Replanned => tracing::info!(duration_ms, "the world had moved; the request was planned anew"),
+                Exit::Lost => tracing::warn!(duration_ms, "lost the run to another worker, or cannot tell; dropped it"),
+                Exit::Broken(error) => tracing::error!(%error, "cannot go on with the run; it is tried again when its lease runs out"),
+                Exit::Stopping => match self.ledger.release_run(&claim.fence).await {
+                    Ok(()) => tracing::info!(duration_ms, "gave the run back"),
+                    Err(error) => tracing::warn!(%error, "cannot give the run back; it is free when its lease runs out"),
+                },
+            }
+        }
+        .instrument(span)
+        .await;
+        // A replanned request may be held again already, by its next run.
+        let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.get(&id).is_some_and(|now| Arc::ptr_eq(now, &hold)) {
+            held.remove(&id);
+        }
+    }
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a run's task panicked; another attempt follows when its lease runs out");
+    }
+}
+
+/// Wakes the claim loop for new work, and the heartbeat of a run whose request changed (it may have been called off).
+async fn listen(ledger: Ledger, work: Arc<Notify>, held: Arc<Held>) {
+    loop {
+        match ledger.listen().await {
+            Ok(mut listener) => loop {
+                match listener.next(Duration::from_secs(60)).await {
+                    Some(Wake::Run) => work.notify_one(),
+                    Some(Wake::Request(id)) => {
+                        if let Some(hold) = held.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
+                            hold.poke();
+                        }
+                    }
+                    Some(Wake::Lost) => {
+                        work.notify_one();
+                        held.lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .values()
+                            .for_each(|hold| hold.poke());
+                    }
+                    _ => {}
+                }
+            },
+            Err(error) => {
+                tracing::warn!(%error, "cannot listen for new runs; polling");
+                sleep(POLL).await;
+            }
+        }
     }
 }

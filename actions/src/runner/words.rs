@@ -1,0 +1,129 @@
+//! What a run says at its end. Someone reads it at three in the morning: what was done, what was not, what to do next.
+
+use ledger::{Actor, ObjectRef, Plan, Step, Target};
+
+use super::effect::STEP_ANNOTATION;
+
+/// `patch Deployment checkout`.
+pub(super) fn step(step: &Step) -> String {
+    let what = match step {
+        Step::Patch { .. } => "patch",
+        Step::Create { .. } => "create",
+        Step::Delete { .. } => "delete",
+    };
+    format!("{what} {} {}", step.object().kind, step.object().name)
+}
+
+/// What of `steps` was done, when `done` of them were: `step 1 of 2 (patch Deployment checkout) was done and stays; step 2
+/// (create Job x) was not done`.
+pub(super) fn so_far(steps: &[Step], done: usize) -> String {
+    let total = steps.len();
+    let parts: Vec<String> = steps
+        .iter()
+        .enumerate()
+        .map(|(index, what)| {
+            let state = if index < done { "was done and stays" } else { "was not done" };
+            format!("step {} of {total} ({}) {state}", index + 1, step(what))
+        })
+        .collect();
+    if done == 0 { "nothing was done".to_string() } else { parts.join("; ") }
+}
+
+/// How to put back by hand what was changed.
+pub(super) fn put_back(plan: &Plan) -> String {
+    let empty = plan.prior.is_null() || plan.prior.as_object().is_some_and(|fields| fields.is_empty());
+    if empty {
+        return "There is no recorded way back.".to_string();
+    }
+    let prior: String = plan.prior.to_string().chars().take(300).collect();
+    format!("To put it back, restore what was before: {prior}")
+}
+
+/// It never began.
+pub(super) fn nothing_done(why: &str, next: &str) -> String {
+    format!("nothing was done: {}. {next}", why.trim_end_matches('.'))
+}
+
+/// Called off before the first effect.
+pub(super) fn cancelled_before(by: &Actor) -> String {
+    format!("nothing was done: called off by {by}")
+}
+
+/// Called off between two steps.
+pub(super) fn cancelled_between(by: &Actor, plan: &Plan, done: usize) -> String {
+    format!("called off by {by}: {}. {}", so_far(&plan.steps, done), put_back(plan))
+}
+
+/// Called off while it was watched.
+pub(super) fn cancelled_in_verify(by: &Actor, plan: &Plan) -> String {
+    let all = so_far(&plan.steps, plan.steps.len());
+    format!(
+        "called off by {by}: {all}; verification was stopped, so nobody has checked that it helped. {}",
+        put_back(plan)
+    )
+}
+
+/// A step was refused.
+pub(super) fn step_failed(plan: &Plan, done: usize, why: &str) -> String {
+    let why = why.trim_end_matches('.');
+    if done == 0 {
+        return nothing_done(why, "Mend that and ask again.");
+    }
+    format!("step {} failed: {why}. {}. {}", done + 1, so_far(&plan.steps, done), put_back(plan))
+}
+
+/// It cannot be known whether a step took place.
+pub(super) fn unknown(target: &Target, steps: &[Step], index: usize, key: &str, why: &str) -> String {
+    let Some(what) = steps.get(index) else { return why.to_string() };
+    let mut words = format!(
+        "it cannot be known whether step {} of {} ({}) took place: {}. Look: {}. If its annotation {STEP_ANNOTATION} is \"{key}\", the step took place.",
+        index + 1,
+        steps.len(),
+        step(what),
+        why.trim_end_matches('.'),
+        describe(target, what.object()),
+    );
+    if index > 0 {
+        words.push_str(&format!(" Before it, {}.", so_far(&steps[..index], index)));
+    }
+    words
+}
+
+/// The line that shows an object: `describe deployment/checkout -n shop -c prod`.
+pub(super) fn describe(target: &Target, object: &ObjectRef) -> String {
+    let namespace = object.namespace.as_ref().map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
+    format!("describe {}/{}{namespace} -c {}", object.kind.to_lowercase(), object.name, target.cluster)
+}
+
+/// Verified badly and left as it is.
+pub(super) fn not_undone(plan: &Plan, because: &str, reason: &str) -> String {
+    format!("{because}. {}. Not undone: {reason}. {}", so_far(&plan.steps, plan.steps.len()), put_back(plan))
+}
+
+/// Verified badly and put back; `rollout` is what became of the putting back.
+pub(super) fn rolled_back(plan: &Plan, because: &str, rollout: Result<(), String>) -> String {
+    let restored = if plan.prior.is_null() {
+        "what was before is restored".to_string()
+    } else {
+        format!("what was before is restored ({})", plan.prior)
+    };
+    match rollout {
+        Ok(()) => format!("{because}. Undone: {restored}"),
+        Err(trouble) => format!(
+            "{because}. Undone: {restored}, but it has not settled: {trouble}. Look: {}",
+            look_at(plan)
+        ),
+    }
+}
+
+fn look_at(plan: &Plan) -> String {
+    match plan.undo.last().or(plan.steps.last()) {
+        Some(step) => describe(&plan.target, step.object()),
+        None => format!(
+            "describe {}/{} -c {}",
+            plan.target.kind.to_lowercase(),
+            plan.target.name,
+            plan.target.cluster
+        ),
+    }
+}
