@@ -71,7 +71,7 @@ begin
             raise exception 'another plan for request % is another revision', old.id using errcode = 'check_violation';
         end if;
         if not (case old.state
-            when 'awaiting'  then new.state in ('approved', 'denied', 'expired', 'cancelled')
+            when 'awaiting'  then new.state in ('awaiting', 'approved', 'denied', 'expired', 'cancelled')
             when 'approved'  then new.state in ('running', 'expired', 'cancelled')
             when 'running'   then new.state in ('running', 'verifying', 'failed', 'rolled_back', 'unknown', 'cancelled')
             when 'verifying' then new.state in ('verifying', 'succeeded', 'failed', 'rolled_back', 'unknown', 'cancelled')

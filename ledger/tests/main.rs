@@ -2,6 +2,8 @@
 
 mod chat;
 mod private;
+mod request;
+mod run;
 mod sealing;
 mod support;
 mod tamper;

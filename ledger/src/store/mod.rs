@@ -13,12 +13,14 @@ mod outbox;
 mod page;
 mod request;
 mod room;
+mod rows;
 mod run;
 mod schema;
 mod seal;
 mod snapshot;
 mod time;
 mod verify;
+mod view;
 
 pub use audit::*;
 pub use checkpoint::*;
@@ -29,10 +31,10 @@ pub use lease::*;
 pub use notify::*;
 pub use outbox::*;
 pub use page::*;
-pub use request::*;
 pub use room::*;
 pub(crate) use schema::schema_hash;
 pub use verify::*;
+pub use view::*;
 
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};

@@ -1,105 +1,238 @@
-//! Requests and votes.
+//! Requests and votes: what writes them. Each write is one short transaction.
 
+use super::audit::append;
+use super::outbox::{bump_card, open_card};
+use super::rows::{self, VOTE, corrupt};
+use super::time::utc;
+use super::notify::wake_runners;
+use super::error::sql;
 use crate::*;
 use jiff::Timestamp;
-
-/// Which requests to list; every field narrows.
-#[derive(Clone, Debug, Default)]
-pub struct RequestFilter {
-    /// In one of these states; empty: all.
-    pub states: Vec<RequestState>,
-    /// On this cluster.
-    pub cluster: Option<String>,
-    /// On this `Target::key`.
-    pub target: Option<String>,
-    /// Asked by this person.
-    pub person: Option<Person>,
-    /// Of this action.
-    pub action: Option<String>,
-    /// Words that the line, the summary, the note or the reason must contain.
-    pub text: Option<String>,
-    /// Made before this (for paging).
-    pub before: Option<Timestamp>,
-    /// At most this many, newest first.
-    pub limit: u32,
-}
-
-/// What a card and a page show of one request.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RequestView {
-    /// The request.
-    pub request: Request,
-    /// Votes on the standing revision, oldest first.
-    pub votes: Vec<Vote>,
-    /// The standing revision's run, if there is one.
-    pub run: Option<Run>,
-    /// Its checkpoints, in order.
-    pub steps: Vec<StepRecord>,
-}
-
-/// Counts that policy's caps need, from the database, as of one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Activity {
-    /// Requests by this person in the last hour.
-    pub person_last_hour: u32,
-    /// Requests of this action on this cluster in the last hour.
-    pub action_last_hour: u32,
-    /// Requests on this cluster in the last hour.
-    pub cluster_last_hour: u32,
-    /// Requests by this person that are at work now (approved, running, verifying).
-    pub person_running: u32,
-    /// Requests of this action on this cluster that are at work now.
-    pub action_running: u32,
-    /// Requests on this cluster that are at work now.
-    pub cluster_running: u32,
-    /// The request that is approved, running or verifying on this very target, if any.
-    pub target_busy: Option<RequestId>,
-}
+use serde_json::json;
+use sqlx::{AssertSqlSafe, PgConnection};
 
 impl Ledger {
     /// ONE transaction: request + entry + card (shown in its place) + run, if it is allowed. By key: when the key is
     /// known the stored request is returned and nothing is written; `true` means this call made it.
-    pub async fn submit(&self, _request: &Request) -> Result<(Request, bool), LedgerError> {
-        todo!()
+    pub async fn submit(&self, request: &Request) -> Result<(Request, bool), LedgerError> {
+        let wrong = sql("submit a request");
+        let mut tx = self.pool.begin().await.map_err(wrong)?;
+        if !insert(&mut tx, request).await? {
+            tx.rollback().await.map_err(wrong)?;
+            let stored = self.request_by_key(&request.ask.key).await?;
+            return Ok((stored.ok_or_else(|| corrupt("submit a request", "its key is taken by nobody"))?, false));
+        }
+        let Request { ask, plan, .. } = request;
+        let body = json!({
+            "key": ask.key, "person": ask.person, "line": ask.line, "why": ask.why, "break_glass": ask.break_glass,
+            "dry_run": ask.dry_run, "action": ask.action, "parameters": ask.parameters, "target": plan.target,
+            "summary": plan.summary, "digest": request.digest, "decision": request.decision, "policy": request.policy,
+            "state": request.state,
+        });
+        append(&mut tx, "request.submitted", ask.actor.as_str(), Some(request.id), &body, request.created_at).await?;
+        if let Some(place) = &ask.place {
+            open_card(&mut tx, request.id, place).await?;
+        }
+        if request.state == RequestState::Approved {
+            wake_runners(&mut tx).await?;
+        }
+        tx.commit().await.map_err(wrong)?;
+        Ok((request.clone(), true))
     }
 
     /// ONE row-locked transaction: vote + entry + card bump + run, when quorum is reached. `Request::vote` decides.
-    pub async fn vote(&self, _id: RequestId, _vote: &Vote) -> Result<Result<Request, Refusal>, LedgerError> {
-        todo!()
+    pub async fn vote(&self, id: RequestId, vote: &Vote) -> Result<Result<Request, Refusal>, LedgerError> {
+        let wrong = sql("vote");
+        let mut tx = self.pool.begin().await.map_err(wrong)?;
+        let Some(request) = locked(&mut tx, id).await? else { return Ok(Err(Refusal::NoSuchRequest)) };
+        // Only now, with the row locked, does a snapshot hold every vote that was cast before this one (G1).
+        let votes = votes(&mut tx, id, request.revision).await?;
+        let request = match request.vote(&votes, vote) {
+            Ok(request) => request,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        sqlx::query(
+            "insert into vote (request, revision, person, actor, groups, verdict, digest, reason, typed, at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(id.0)
+        .bind(request.revision as i32)
+        .bind(&vote.person.0)
+        .bind(vote.actor.as_str())
+        .bind(&vote.groups)
+        .bind(vote.verdict.as_str())
+        .bind(&vote.digest.0[..])
+        .bind(&vote.reason)
+        .bind(&vote.typed)
+        .bind(utc(vote.at))
+        .execute(&mut *tx)
+        .await
+        .map_err(wrong)?;
+        update(&mut tx, "request.vote", &request).await?;
+        if request.state == RequestState::Approved {
+            queue_run(&mut tx, &request).await?;
+        }
+        let kind = match vote.verdict {
+            Verdict::Approve => "vote.approved",
+            Verdict::Deny => "vote.denied",
+        };
+        let body = json!({
+            "person": vote.person, "groups": vote.groups, "revision": request.revision, "digest": vote.digest,
+            "reason": vote.reason, "typed": vote.typed, "state": request.state, "note": request.note,
+        });
+        append(&mut tx, kind, vote.actor.as_str(), Some(id), &body, vote.at).await?;
+        bump_card(&mut tx, id).await?;
+        tx.commit().await.map_err(wrong)?;
+        Ok(Ok(request))
     }
 
     /// Row-locked: `Request::cancel` decides.
-    pub async fn cancel(&self, _id: RequestId, _by: &Actor, _why: Option<&str>, _now: Timestamp) -> Result<Result<Request, Refusal>, LedgerError> {
-        todo!()
+    pub async fn cancel(&self, id: RequestId, by: &Actor, why: Option<&str>, now: Timestamp) -> Result<Result<Request, Refusal>, LedgerError> {
+        let wrong = sql("cancel a request");
+        let mut tx = self.pool.begin().await.map_err(wrong)?;
+        let Some(request) = locked(&mut tx, id).await? else { return Ok(Err(Refusal::NoSuchRequest)) };
+        let request = match request.cancel(by, why, now) {
+            Ok(request) => request,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        update(&mut tx, "request.cancel", &request).await?;
+        let body = json!({"why": why, "state": request.state});
+        append(&mut tx, "request.cancelled", by.as_str(), Some(id), &body, now).await?;
+        bump_card(&mut tx, id).await?;
+        tx.commit().await.map_err(wrong)?;
+        Ok(Ok(request))
     }
 
     /// Expires up to `limit` requests whose time is over; returns how many. Nothing depends on it being called (G2).
-    pub async fn expire(&self, _now: Timestamp, _limit: u32) -> Result<u32, LedgerError> {
-        todo!()
+    pub async fn expire(&self, now: Timestamp, limit: u32) -> Result<u32, LedgerError> {
+        let wrong = sql("expire requests");
+        let mut tx = self.pool.begin().await.map_err(wrong)?;
+        let rows = sqlx::query(
+            "select * from request where expires_at <= $1 order by expires_at limit $2 for no key update skip locked",
+        )
+        .bind(utc(now))
+        .bind(i64::from(limit))
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(wrong)?;
+        for row in &rows {
+            expire(&mut tx, rows::request(row)?, now).await?;
+        }
+        tx.commit().await.map_err(wrong)?;
+        Ok(rows.len() as u32)
     }
 
     /// The request that the caller's key made, if it has.
-    pub async fn request_by_key(&self, _key: &str) -> Result<Option<Request>, LedgerError> {
-        todo!()
+    pub async fn request_by_key(&self, key: &str) -> Result<Option<Request>, LedgerError> {
+        let row = sqlx::query("select * from request where key = $1").bind(key).fetch_optional(&self.pool).await;
+        row.map_err(sql("find a request by its key"))?.as_ref().map(rows::request).transpose()
     }
+}
 
-    /// By full id.
-    pub async fn view(&self, _id: RequestId) -> Result<Option<RequestView>, LedgerError> {
-        todo!()
-    }
+/// False when its key is known. An approved one is queued in the same statement.
+async fn insert(tx: &mut PgConnection, request: &Request) -> Result<bool, LedgerError> {
+    let Request { ask, plan, .. } = request;
+    let made = sqlx::query(
+        "/* request.submit */ with made as (
+            insert into request (id, key, actor, person, place, line, why, action, parameters, cluster, namespace, kind, name,
+                target, break_glass, dry_run, revision, plan, digest, decision, policy, state, note, expires_at, created_at,
+                updated_at)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9::json, $10, $11, $12, $13, $14, $15, $16, $17, $18::json, $19,
+                $20::json, $21, $22, $23, $24, $25, $25)
+            on conflict (key) do nothing returning *),
+         queued as (
+            insert into run (id, request, revision, target, phase, queued_at)
+            select $26, id, revision, target, 'act', created_at from made where state = 'approved')
+         select id from made",
+    )
+    .bind(request.id.0)
+    .bind(&ask.key)
+    .bind(ask.actor.as_str())
+    .bind(&ask.person.0)
+    .bind(ask.place.as_ref().map(|place| &place.0))
+    .bind(&ask.line)
+    .bind(&ask.why)
+    .bind(&ask.action)
+    .bind(ask.parameters.to_string())
+    .bind(&ask.target.cluster)
+    .bind(&ask.target.namespace)
+    .bind(&ask.target.kind)
+    .bind(&ask.target.name)
+    .bind(plan.target.key())
+    .bind(ask.break_glass)
+    .bind(ask.dry_run)
+    .bind(request.revision as i32)
+    .bind(text("plan", plan)?)
+    .bind(&request.digest.0[..])
+    .bind(text("decision", &request.decision)?)
+    .bind(&request.policy)
+    .bind(request.state.as_str())
+    .bind(&request.note)
+    .bind(request.expires_at.map(utc))
+    .bind(utc(request.created_at))
+    .bind(RunId::new().0)
+    .fetch_optional(tx)
+    .await
+    .map_err(sql("submit a request"))?;
+    Ok(made.is_some())
+}
 
-    /// By the short form people type (`RequestId::short`); several when it is ambiguous. Newest first, at most 5.
-    pub async fn find_request(&self, _short: &str) -> Result<Vec<RequestId>, LedgerError> {
-        todo!()
-    }
+/// Holds its row until the transaction ends.
+async fn locked(tx: &mut PgConnection, id: RequestId) -> Result<Option<Request>, LedgerError> {
+    let row = sqlx::query("select * from request where id = $1 for no key update").bind(id.0).fetch_optional(tx).await;
+    row.map_err(sql("lock a request"))?.as_ref().map(rows::request).transpose()
+}
 
-    /// Newest first.
-    pub async fn requests(&self, _filter: &RequestFilter) -> Result<Vec<Request>, LedgerError> {
-        todo!()
-    }
+async fn votes(tx: &mut PgConnection, id: RequestId, revision: u32) -> Result<Vec<Vote>, LedgerError> {
+    let query = format!("select {VOTE} as vote from vote v where request = $1 and revision = $2 order by at");
+    let rows = sqlx::query(AssertSqlSafe(query)).bind(id.0).bind(revision as i32).fetch_all(tx).await;
+    rows.map_err(sql("read votes"))?.iter().map(|row| rows::json(row, "vote")).collect()
+}
 
-    /// For policy's caps.
-    pub async fn activity(&self, _person: &Person, _action: &str, _target: &Target, _now: Timestamp) -> Result<Activity, LedgerError> {
-        todo!()
-    }
+/// Writes where a request stands now, under the name of a commit boundary. What is called off or expired before its run
+/// began takes the run out of the queue.
+pub(super) async fn update(tx: &mut PgConnection, boundary: &'static str, request: &Request) -> Result<(), LedgerError> {
+    sqlx::query(AssertSqlSafe(format!(
+        "/* {boundary} */ with dequeued as (
+            update run set phase = 'done', ended_at = $6
+            where request = $1 and started_at is null and ended_at is null and $2 in ('cancelled', 'expired'))
+         update request set state = $2, note = $3, expires_at = $4, cancel = $5, updated_at = $6 where id = $1"
+    )))
+    .bind(request.id.0)
+    .bind(request.state.as_str())
+    .bind(&request.note)
+    .bind(request.expires_at.map(utc))
+    .bind(request.cancel.as_ref().map(Actor::as_str))
+    .bind(utc(request.updated_at))
+    .execute(tx)
+    .await
+    .map_err(sql("write a request"))?;
+    Ok(())
+}
+
+/// An approved request waits for a worker.
+pub(super) async fn queue_run(tx: &mut PgConnection, request: &Request) -> Result<(), LedgerError> {
+    sqlx::query("insert into run (id, request, revision, target, phase, queued_at) values ($1, $2, $3, $4, 'act', $5)")
+        .bind(RunId::new().0)
+        .bind(request.id.0)
+        .bind(request.revision as i32)
+        .bind(request.plan.target.key())
+        .bind(utc(request.updated_at))
+        .execute(&mut *tx)
+        .await
+        .map_err(sql("queue a run"))?;
+    wake_runners(tx).await
+}
+
+/// Its row is locked and its time is over.
+pub(super) async fn expire(tx: &mut PgConnection, request: Request, now: Timestamp) -> Result<(), LedgerError> {
+    let request = request.expire(now).map_err(|refusal| corrupt("expire a request", refusal))?;
+    update(tx, "request.expire", &request).await?;
+    append(tx, "request.expired", "petrel", Some(request.id), &json!({"note": request.note}), now).await?;
+    bump_card(tx, request.id).await
+}
+
+/// For a column of type json.
+pub(super) fn text(what: &'static str, value: &impl serde::Serialize) -> Result<String, LedgerError> {
+    serde_json::to_string(value).map_err(|error| corrupt(what, error))
 }
