@@ -4,7 +4,7 @@
 use super::*;
 use change::strategic_patch;
 use draft::{Draft, while_it_moves};
-use ledger::{PatchKind, Risk};
+use ledger::{Condition, PatchKind, Risk};
 use serde_json::json;
 use workload::{Subject, accept, text};
 
@@ -70,14 +70,14 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     if subject.reference.kind == "StatefulSet" && subject.object["spec"]["podManagementPolicy"] != "Parallel" {
         blast.notes.push("a StatefulSet does not replace a pod that is not ready by itself: such a one must be deleted after the rollback".into());
     }
-    let draft = Draft {
+    let mut draft = Draft {
         action: "rollback",
         summary: format!("roll back {} to revision {} ({})", subject.words(), wanted.number, restart::pods(blast.pods)),
         kind: PatchKind::Strategic,
         change: json!({"spec": {"template": strategic_patch(&current, &wanted.template)}}),
         about_replicas: false,
         risk: Risk::High,
-        conditions: subject.rollout_conditions(vec![]),
+        conditions: Vec::new(),
         within_s: subject.rollout_within_s(blast.of),
         blast,
     };
@@ -85,7 +85,16 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     if canonical(&after["spec"]["template"]) != wanted.template {
         return Err(PlanError::Invalid(format!("the cluster's dry run does not give exactly the pods of revision {}; set what differs with set-image or set-resources", wanted.number)));
     }
+    draft.conditions = subject.rollout_conditions(images_are(&subject, &after));
     draft.into_plan(context, subject, &after)
+}
+
+/// What must hold where no rollout follows: the images of that revision. (The whole template would take secrets along.)
+fn images_are(subject: &Subject, after: &Value) -> Vec<Condition> {
+    let containers = after["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten().enumerate();
+    containers
+        .map(|(index, container)| Condition::Field { object: subject.reference.clone(), pointer: format!("/spec/template/spec/containers/{index}/image"), equals: container["image"].clone() })
+        .collect()
 }
 
 /// The revision asked for, or the newest whose template is not the current one's.

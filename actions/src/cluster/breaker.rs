@@ -53,19 +53,22 @@ impl Breaker {
     }
 
     /// The cluster did not answer. `chance` in 0..=1 spreads the probes of many replicas: the wait becomes 80 to 120 %.
-    pub fn silent(&mut self, now: Instant, chance: f64) {
+    /// True when this opened it.
+    pub fn silent(&mut self, now: Instant, chance: f64) -> bool {
+        let was_closed = matches!(self.state, State::Closed { .. });
         let wait = match self.state {
             State::Closed { silent } if silent + 1 < OPENS_AFTER => {
                 self.state = State::Closed { silent: silent + 1 };
-                return;
+                return false;
             }
             State::Closed { .. } => FIRST_WAIT,
             // A call that was admitted before it opened: nothing new.
-            State::Open { .. } => return,
+            State::Open { .. } => return false,
             State::Probing { wait, .. } => (wait * 2).min(LONGEST_WAIT),
         };
         let until = now + wait.mul_f64(0.8 + 0.4 * chance.clamp(0.0, 1.0));
         self.state = State::Open { until, wait };
+        was_closed
     }
 }
 
@@ -94,7 +97,7 @@ mod tests {
         breaker.silent(now, 0.5);
         breaker.silent(now, 0.5);
         assert_eq!(breaker.admit(now, CALL), Ok(()));
-        breaker.silent(now, 0.5);
+        assert!(breaker.silent(now, 0.5));
         assert_eq!(breaker.admit(now, CALL), Err(FIRST_WAIT));
     }
 

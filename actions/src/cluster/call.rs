@@ -50,9 +50,9 @@ impl Cluster {
         // Nothing has been sent until both of these are had. Neither says anything about the cluster's silence.
         let prepared = tokio::time::timeout(call.timeout, async {
             let turn = self.0.turns.acquire().await.map_err(|error| error.to_string())?;
-            Ok::<_, String>((turn, self.client().await?))
+            Ok::<_, String>((turn, self.client().await?, connect::bearer(&self.0.config).await?))
         });
-        let (_turn, client) = match prepared.await {
+        let (_turn, client, bearer) = match prepared.await {
             Ok(Ok(ready)) => ready,
             Ok(Err(message)) => {
                 self.breaker(|breaker| breaker.answered());
@@ -64,6 +64,9 @@ impl Cluster {
             }
         };
         let mut request = http::Request::builder().method(call.method).uri(&call.path).header(http::header::ACCEPT, "application/json, */*");
+        if let Some(bearer) = bearer {
+            request = request.header(http::header::AUTHORIZATION, bearer);
+        }
         let body = match call.body {
             Some((content_type, value)) => {
                 request = request.header(http::header::CONTENT_TYPE, content_type);
@@ -81,11 +84,14 @@ impl Cluster {
         });
         let (status, body) = match exchange.await {
             Ok(Ok(answered)) => answered,
-            Ok(Err(kube::Error::Auth(error))) => {
-                self.breaker(|breaker| breaker.answered());
-                return Err(other(format!("sign in: {}", answer::chain(&error))));
-            }
             Ok(Err(error)) => {
+                if let kube::Error::Service(inner) = &error
+                    && let Some(auth) = inner.downcast_ref::<kube::client::AuthError>()
+                {
+                    // Not sent, and nothing was heard of the cluster.
+                    self.breaker(|breaker| breaker.answered());
+                    return Err(other(connect::sign_in_failed(auth)));
+                }
                 self.silent();
                 return Err(unreachable(answer::chain(&error)));
             }
@@ -118,7 +124,9 @@ impl Cluster {
 
     fn silent(&self) {
         let chance = f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0;
-        self.breaker(|breaker| breaker.silent(Instant::now(), chance));
+        if self.breaker(|breaker| breaker.silent(Instant::now(), chance)) {
+            tracing::warn!(cluster = self.name(), "the cluster does not answer; it is left alone but for a probe now and then");
+        }
     }
 
     fn breaker<T>(&self, act: impl FnOnce(&mut super::Breaker) -> T) -> T {
