@@ -1,14 +1,17 @@
 //! Completion of the line being typed.
 
-use super::{problem::Problem, room, session::Viewer};
+use super::{names, problem::Problem, room, session::Viewer};
 use crate::{
     app::App,
     grammar::{self, Context, Names},
 };
+use actions::policy::Who;
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Query, State},
 };
+use jiff::Timestamp;
+use ledger::Person;
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -30,7 +33,12 @@ pub(super) struct Choice {
 }
 
 /// `GET /complete?room=ops&text=sca`: at the end of the text.
-pub(super) async fn words(State(app): State<App>, _: Viewer, Query(typed): Query<Typed>) -> Result<Json<Vec<Choice>>, Problem> {
+pub(super) async fn words(
+    State(app): State<App>,
+    Extension(known): Extension<names::Names>,
+    viewer: Viewer,
+    Query(typed): Query<Typed>,
+) -> Result<Json<Vec<Choice>>, Problem> {
     let place = room::place(&app, &typed.room)?;
     let room = app.config.room(&place);
     let clusters = app.clusters.names();
@@ -39,11 +47,25 @@ pub(super) async fn words(State(app): State<App>, _: Viewer, Query(typed): Query
         cluster: room.and_then(|room| room.cluster.as_deref()),
         namespace: room.and_then(|room| room.namespace.as_deref()),
     };
-    let words = grammar::complete(&typed.text, typed.text.len(), &context, &Names::default());
-    Ok(Json(words.into_iter().map(|word| choice(&typed.text, word)).collect()))
+    let names = names_for(&app, &known, &viewer, &context, &typed.text);
+    let words = grammar::complete(&typed.text, typed.text.len(), &context, &names);
+    Ok(Json(words.into_iter().map(|word| choice(&typed.text, word, about)).collect()))
 }
 
-fn choice(text: &str, word: String) -> Choice {
+/// Names of the cluster and namespace meant, if this person may look there.
+fn names_for(app: &App, known: &names::Names, viewer: &Viewer, context: &Context<'_>, text: &str) -> Names {
+    let meant = names::option(text, "-c", "--cluster").or(context.cluster);
+    let Some(cluster) = meant.and_then(|name| app.clusters.get(name).ok()) else { return Names::default() };
+    let who = Who { person: Person(viewer.name.clone()), groups: viewer.groups.clone() };
+    if app.policy.current().may_query(&who, "get", cluster.name(), cluster.labels(), Timestamp::now()).is_err() {
+        return Names::default();
+    }
+    let known = known.of(&cluster);
+    let namespace = names::option(text, "-n", "--namespace").or(context.namespace);
+    Names { namespaces: known.namespaces(), targets: known.targets(namespace) }
+}
+
+fn choice(text: &str, word: String, about: impl Fn(&str) -> String) -> Choice {
     let before = &text[..text.rfind(char::is_whitespace).map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8))];
     // After `deploy/` the name follows at once.
     let gap = if word.ends_with(['/', '=']) { "" } else { " " };
@@ -63,9 +85,16 @@ mod tests {
 
     #[test]
     fn a_completion_replaces_the_word_at_the_end_and_keeps_the_rest() {
-        assert_eq!(choice("scale dep", "deploy/".into()).line, "scale deploy/");
-        assert_eq!(choice("get pods -c ", "prod-eu".into()).line, "get pods -c prod-eu ");
-        assert_eq!(choice("sc", "scale".into()).line, "scale ");
-        assert_eq!(choice("a\u{3000}b", "c".into()).line, "a\u{3000}c ");
+        let line = |text, word: &str| choice(text, word.into(), |_| String::new()).line;
+        assert_eq!(line("scale dep", "deploy/"), "scale deploy/");
+        assert_eq!(line("get pods -c ", "prod-eu"), "get pods -c prod-eu ");
+        assert_eq!(line("sc", "scale"), "scale ");
+        assert_eq!(line("a\u{3000}b", "c"), "a\u{3000}c ");
+    }
+
+    #[test]
+    fn commands_say_what_they_do_and_other_words_do_not() {
+        let help = |text| choice(text, "logs".into(), |word| format!("about {word}")).help;
+        assert_eq!((help("lo"), help("get lo")), ("about logs".to_string(), String::new()));
     }
 }

@@ -90,12 +90,11 @@
     }
     form.classList.remove("busy");
   });
-  document.addEventListener("toggle", (event) => {
-    const details = event.target;
-    if (details.open && details.matches("details.ask") && !details.contains(document.activeElement?.closest("form"))) {
-      find("[data-focus]", details)?.focus();
-    }
-  }, true);
+  document.addEventListener("click", (event) => {
+    const details = event.target.closest?.("details.ask > summary")?.parentElement;
+    // The browser opens it after this event.
+    if (details) setTimeout(() => { if (details.open) find("[data-focus]", details)?.focus(); });
+  });
   document.addEventListener("keydown", (event) => {
     const ask = event.key === "Escape" && event.target.closest?.("details.ask[open]");
     if (ask) { ask.open = false; find("summary", ask).focus(); }
@@ -142,7 +141,7 @@
       stream.onerror = () => {
         show("lost", "Reconnecting…");
         // The browser comes back by itself after a cut; after a refusal it does not.
-        if (stream && stream.readyState === EventSource.CLOSED) { stream = null; timer = setTimeout(open, 5000); }
+        if (stream && stream.readyState === EventSource.CLOSED) { stream = null; timer = setTimeout(open, 5000); show("lost", "Not live; trying again…"); }
       };
       stream.addEventListener("draw", (event) => {
         if (event.lastEventId) seen = event.lastEventId;
@@ -179,6 +178,8 @@
     find(".stream").scrollTop = 0;
     lines.push(text);
     past = lines.length;
+    const key = composer.elements.namedItem("key");
+    const used = key.value;
     try {
       const answer = post(composer);
       nextKey(composer);
@@ -191,7 +192,8 @@
       find(".said", pending)?.append(fault(error));
       pending.classList.remove("pending");
       pending.removeAttribute("data-pending");
-      if (!input.value) put(text);
+      // The same key makes a second try the same line.
+      if (!input.value) { put(text); key.value = used; }
     }
   });
 

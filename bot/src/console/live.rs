@@ -164,7 +164,7 @@ impl Feed {
                 Some(Changed::Messages(ids)) => self.messages(ids).await?,
                 Some(Changed::Request) => self.request().await?,
             };
-            if sent.is_err() {
+            if sent.is_err() || self.app.policy.current().who(&self.viewer.actor).is_none() {
                 return Ok(());
             }
         }

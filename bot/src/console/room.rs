@@ -23,7 +23,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use jiff::Timestamp;
-use ledger::{Event, Place, RequestId};
+use ledger::{Event, Inbound, Place, RequestId};
 use maud::Markup;
 use serde::Deserialize;
 use serde_json::json;
@@ -104,26 +104,20 @@ fn key(viewer: &Viewer, key: &str) -> Result<String, Problem> {
     if fits { Ok(format!("{}:{key}", viewer.actor)) } else { Err(Problem::Bad("the form has no usable key".into())) }
 }
 
-/// Makes it durable, then handles it; `None` when the key is known and it has been.
-async fn take(app: &App, viewer: &Viewer, key: &str, place: &Place, event: &Event, now: Timestamp) -> Result<Option<Taken>, Problem> {
-    let Some(inbound) = app.ledger.receive(key, &viewer.actor, place, event, &app.worker, inbox::LEASE, now).await? else {
-        return Ok(None);
-    };
-    let app = app.clone();
-    // On its own task: a reader who leaves must not stop what was acknowledged half way.
-    Ok(Some(Taken(tokio::spawn(async move { inbox::handle(&app, &inbound).await }))))
+/// Makes it durable; `None` when the key is known: then it has been handled, or is being.
+async fn receive(app: &App, viewer: &Viewer, key: &str, place: &Place, event: &Event, now: Timestamp) -> Result<Option<Inbound>, Problem> {
+    Ok(app.ledger.receive(key, &viewer.actor, place, event, &app.worker, inbox::LEASE, now).await?)
 }
 
-struct Taken(tokio::task::JoinHandle<Handled>);
-
-impl Taken {
-    /// What is for the person alone.
-    async fn private(self) -> Result<Option<Card>, Problem> {
-        match self.0.await {
-            Ok(Handled::Shown) => Ok(None),
-            Ok(Handled::Private(card)) => Ok(Some(card)),
-            Err(_) => Err(Problem::Died),
-        }
+/// Handles it; what is for the person alone.
+async fn handle(app: &App, inbound: Option<Inbound>) -> Result<Option<Card>, Problem> {
+    let Some(inbound) = inbound else { return Ok(None) };
+    let app = app.clone();
+    // On its own task: a reader who leaves must not stop half way what was acknowledged.
+    match tokio::spawn(async move { inbox::handle(&app, &inbound).await }).await {
+        Ok(Handled::Shown) => Ok(None),
+        Ok(Handled::Private(card)) => Ok(Some(card)),
+        Err(_) => Err(Problem::Died),
     }
 }
 
@@ -141,13 +135,10 @@ pub(super) async fn say(State(app): State<App>, headers: HeaderMap, Signed(viewe
     }
     let now = Timestamp::now();
     let event = Event::Line { text: text.to_string() };
-    let taken = take(&app, &viewer, &key, &place, &event, now).await?;
-    // By the same key: shown once, also when this is a second try.
+    let inbound = receive(&app, &viewer, &key, &place, &event, now).await?;
+    // Before its answer; by the same key, so that a second try shows it once.
     let line = app.ledger.room_line(&key, &place, &viewer.actor, text, now).await?;
-    let whisper = match taken {
-        Some(taken) => taken.private().await?,
-        None => None,
-    };
+    let whisper = handle(&app, inbound).await?;
     if wants_json(&headers) {
         let clicks = Clicks { csrf: viewer.csrf.clone(), room: form.room.clone(), from: "room" };
         let reader = Reader { actor: &viewer.actor, clicks, notice: None };
@@ -188,10 +179,8 @@ pub(super) async fn click(State(app): State<App>, headers: HeaderMap, Signed(vie
         return Err(Problem::Bad(format!("A reason may have at most {REASON} characters.")));
     }
     let event = Event::Click { button: form.button, request, digest: form.digest, reason, typed };
-    let private = match take(&app, &viewer, &key, &place, &event, Timestamp::now()).await? {
-        Some(taken) => taken.private().await?,
-        None => None,
-    };
+    let inbound = receive(&app, &viewer, &key, &place, &event, Timestamp::now()).await?;
+    let private = handle(&app, inbound).await?;
     if wants_json(&headers) {
         return Ok(Json(json!({ "notice": private.map(|card| notice(&card).into_string()) })).into_response());
     }

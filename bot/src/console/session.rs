@@ -6,7 +6,7 @@ use crate::app::App;
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Request},
-    http::{HeaderMap, Uri, header, request::Parts},
+    http::{HeaderMap, Method, header, request::Parts},
 };
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
@@ -138,7 +138,7 @@ impl FromRequestParts<App> for Viewer {
         let now = Timestamp::now();
         let session = cookie_value(&parts.headers, cookie_name(app))
             .and_then(|cookie| Session::verify(cookie, now, |person| token_of(app, person)));
-        let Some((session, token)) = session else { return Err(sign_in_first(&parts.headers, &parts.uri)) };
+        let Some((session, token)) = session else { return Err(sign_in_first(parts)) };
         let actor: Actor = format!("console:{}", session.person).parse().map_err(|_| Problem::Stranger(session.person.clone()))?;
         // Asked each time: whoever is taken out of the policy file is out at once.
         let Some(who) = app.policy.current().who(&actor) else { return Err(Problem::Stranger(actor.to_string())) };
@@ -147,8 +147,10 @@ impl FromRequestParts<App> for Viewer {
     }
 }
 
-fn sign_in_first(headers: &HeaderMap, uri: &Uri) -> Problem {
-    let to = uri.path_and_query().map_or("/", |path| path.as_str()).to_string();
+fn sign_in_first(Parts { headers, uri, method, .. }: &Parts) -> Problem {
+    // What was posted is gone; after signing in one begins at the room.
+    let here = uri.path_and_query().filter(|_| method == Method::GET);
+    let to = here.map_or("/", |path| path.as_str()).to_string();
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
     if !header("accept").contains("text/html") {
         Problem::SignedOut

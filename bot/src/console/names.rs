@@ -1,0 +1,114 @@
+//! Names that only a cluster knows, for completion: read in the background when someone types, kept for a moment, never
+//! waited for.
+
+use actions::cluster::{Cluster, ClusterError};
+use serde_json::Value;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Names are read again after so long.
+const KEPT: Duration = Duration::from_secs(20);
+/// Objects of one kind read at most.
+const MOST: u32 = 500;
+/// What commands act on, and how people write it.
+const KINDS: [(&str, &str, &str); 6] = [
+    ("apps/v1", "Deployment", "deploy"),
+    ("apps/v1", "StatefulSet", "sts"),
+    ("apps/v1", "DaemonSet", "ds"),
+    ("v1", "Pod", "pod"),
+    ("batch/v1", "Job", "job"),
+    ("batch/v1", "CronJob", "cj"),
+];
+
+/// Of one cluster: (namespace, `deploy/checkout`), in the order of kinds.
+#[derive(Debug, Default)]
+pub struct Known(Vec<(String, String)>);
+
+impl Known {
+    /// Namespaces that have something in them.
+    pub fn namespaces(&self) -> Vec<String> {
+        let all: BTreeSet<&String> = self.0.iter().map(|(namespace, _)| namespace).collect();
+        all.into_iter().cloned().collect()
+    }
+
+    /// Targets in one namespace, or in all.
+    pub fn targets(&self, namespace: Option<&str>) -> Vec<String> {
+        let fits = |of: &str| namespace.is_none_or(|wanted| wanted == of);
+        self.0.iter().filter(|(of, _)| fits(of)).map(|(_, target)| target.clone()).collect()
+    }
+}
+
+/// What is known of every cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Names(Arc<Mutex<HashMap<String, (Instant, Arc<Known>)>>>);
+
+impl Names {
+    /// What is known now. What is not, or not lately, is asked for; the next letter typed has it.
+    pub fn of(&self, cluster: &Cluster) -> Arc<Known> {
+        let now = Instant::now();
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.get(cluster.name());
+        let is_fresh = known.is_some_and(|(asked, _)| now.duration_since(*asked) < KEPT);
+        let known = known.map(|(_, known)| known.clone()).unwrap_or_default();
+        if !is_fresh {
+            all.insert(cluster.name().to_string(), (now, known.clone()));
+            let (names, cluster) = (self.clone(), cluster.clone());
+            tokio::spawn(async move {
+                let fresh = Arc::new(read(&cluster).await);
+                let mut all = names.0.lock().unwrap_or_else(PoisonError::into_inner);
+                all.insert(cluster.name().to_string(), (Instant::now(), fresh));
+            });
+        }
+        known
+    }
+}
+
+async fn read(cluster: &Cluster) -> Known {
+    let lists = KINDS.map(|(version, kind, short)| async move {
+        let objects = cluster.list(version, kind, None, None, None, MOST).await;
+        named(short, objects)
+    });
+    Known(futures::future::join_all(lists).await.concat())
+}
+
+/// A kind that cannot be read (not allowed, no answer) has no completions; the command itself will say why.
+fn named(short: &str, objects: Result<Vec<Value>, ClusterError>) -> Vec<(String, String)> {
+    let field = |object: &Value, name: &str| object["metadata"][name].as_str().map(str::to_string);
+    let name = |object: &Value| Some((field(object, "namespace")?, format!("{short}/{}", field(object, "name")?)));
+    objects.unwrap_or_default().iter().filter_map(name).collect()
+}
+
+/// The value of the last `-c x`, `--cluster x` or `--cluster=x` in a line that is being typed.
+pub fn option<'a>(line: &'a str, short: &str, long: &str) -> Option<&'a str> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let pairs = words.windows(2).filter(|pair| pair[0] == short || pair[0] == long).map(|pair| pair[1]);
+    let joined = words.iter().filter_map(|word| word.strip_prefix(long)?.strip_prefix('='));
+    pairs.chain(joined).last()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_cluster_meant_is_the_last_one_typed() {
+        let line = "get pods -n shop -c staging --cluster=prod-eu";
+        assert_eq!(option(line, "-c", "--cluster"), Some("prod-eu"));
+        assert_eq!(option(line, "-n", "--namespace"), Some("shop"));
+        assert_eq!(option("get pods -c", "-c", "--cluster"), None);
+    }
+
+    #[test]
+    fn targets_are_of_the_namespace_meant() {
+        let object = |namespace: &str, name: &str| json!({ "metadata": { "namespace": namespace, "name": name } });
+        let known = Known(named("deploy", Ok(vec![object("shop", "cart"), object("infra", "dns"), json!({})])));
+        assert_eq!(known.targets(Some("shop")), ["deploy/cart"]);
+        assert_eq!(known.targets(None).len(), 2);
+        assert_eq!(known.namespaces(), ["infra", "shop"]);
+        assert!(named("pod", Err(ClusterError::Forbidden { message: "no".into() })).is_empty());
+    }
+}

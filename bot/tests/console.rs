@@ -1,0 +1,472 @@
+//! The console over its wire, against a real database. No cluster: requests are planned by hand.
+
+use axum::{
+    Router,
+    body::{Body, BodyDataStream},
+    http::{Request as HttpRequest, StatusCode, header},
+};
+use bot::{app::App, config::Config, console, outbox};
+use futures::StreamExt;
+use jiff::Timestamp;
+use ledger::*;
+use serde_json::{Value, json};
+use std::{path::Path, time::Duration};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+const HOSTILE: &str = "\"><img src=x onerror=alert(1)><script>alert(2)</script>\u{202e}gpj.exe";
+
+const POLICY: &str = r#"
+[[person]]
+name = "ann"
+identities = ["console:ann"]
+groups = ["oncall"]
+
+[[person]]
+name = "bob"
+identities = ["console:bob"]
+groups = ["sre"]
+
+[[rule]]
+name = "one of sre"
+action = "*"
+decide = "approve"
+votes = 1
+from = ["sre"]
+within = "30m"
+"#;
+
+const CONFIG: &str = r#"
+[database]
+private = "unused"
+[policy]
+file = "unused"
+[[cluster]]
+name = "prod-eu"
+server = "https://127.0.0.1:1"
+labels = { production = "true" }
+[[console.room]]
+name = "ops"
+[[console.person]]
+person = "ann"
+token_env = "ANN"
+[[console.person]]
+person = "bob"
+token_env = "BOB"
+[[console.person]]
+person = "eve"
+token_env = "EVE"
+"#;
+
+/// Everything that runs beside the pages, until it is dropped.
+struct World {
+    app: App,
+    router: Router,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.app.stop.cancel();
+    }
+}
+
+async fn world(name: &str) -> World {
+    let server = private::PrivatePostgres::join(&private::test_dir()).await.unwrap();
+    let (url, _) = server.database(name).await.unwrap();
+    let ledger = Ledger::connect(&Connect { url, connections: 4 }).await.unwrap();
+    let people = ["ANN", "BOB", "EVE"];
+    let env = |name: &str| people.contains(&name).then(|| format!("token-of-{}-0123456789", name.to_lowercase()));
+    let config = Config::parse(Path::new("/petrel.toml"), CONFIG, &env).unwrap();
+    let policy = actions::policy::Policy::parse("policy.toml", POLICY).unwrap();
+    let app = App::new(config, ledger, actions::policy::PolicyHandle::fixed(policy), CancellationToken::new());
+    tokio::spawn(listen(app.clone()));
+    tokio::spawn(outbox::work(app.clone(), "console"));
+    World { router: console::router().with_state(app.clone()), app }
+}
+
+/// As `petrel serve` does it: one listening connection, fanned out.
+async fn listen(app: App) {
+    let mut listener = app.ledger.listen().await.unwrap();
+    loop {
+        tokio::select! {
+            () = app.stop.cancelled() => return,
+            wake = listener.next(Duration::from_secs(1)) => if let Some(wake) = wake { app.wakes.send(wake).ok(); },
+        }
+    }
+}
+
+/// What came back.
+struct Page {
+    status: StatusCode,
+    location: String,
+    cookie: String,
+    policy: String,
+    text: String,
+}
+
+/// A browser of one person.
+#[derive(Clone)]
+struct Browser {
+    router: Router,
+    cookie: String,
+}
+
+impl World {
+    fn stranger(&self) -> Browser {
+        Browser { router: self.router.clone(), cookie: String::new() }
+    }
+
+    async fn sign_in(&self, person: &str) -> Browser {
+        let mut browser = self.stranger();
+        let page = browser.post("/sign-in", &[("token", &format!("token-of-{person}-0123456789"))], "text/html").await;
+        assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+        browser.cookie = page.cookie.split(';').next().unwrap().to_string();
+        browser
+    }
+
+    /// A request by ann that waits for one of sre.
+    async fn request(&self, why: &str) -> Request {
+        let now = Timestamp::now();
+        let ask = Ask {
+            key: RequestId::new().to_string(),
+            actor: "console:ann".parse().unwrap(),
+            person: Person("ann".into()),
+            place: Some(Place("console:ops".into())),
+            line: format!("restart deploy/checkout --why \"{why}\""),
+            action: "restart".into(),
+            parameters: json!({}),
+            target: target(),
+            why: Some(why.into()),
+            break_glass: false,
+            dry_run: false,
+        };
+        let quorum = Quorum { votes: 1, groups: vec!["sre".into()], within_s: 1800, type_cluster: false };
+        let decision = Decision::Needs { rule: "one of sre".into(), quorum };
+        let request = Request::new(RequestId::new(), ask, plan(), decision, "test".into(), now);
+        self.app.ledger.submit(&request).await.unwrap().0
+    }
+}
+
+fn target() -> Target {
+    Target {
+        cluster: "prod-eu".into(),
+        namespace: Some("shop".into()),
+        kind: "Deployment".into(),
+        name: "checkout".into(),
+        uid: Some("u1".into()),
+    }
+}
+
+fn plan() -> Plan {
+    let object = ObjectRef {
+        api_version: "apps/v1".into(),
+        kind: "Deployment".into(),
+        namespace: Some("shop".into()),
+        name: "checkout".into(),
+        uid: Some("u1".into()),
+    };
+    let body = json!({ "spec": { "paused": true } });
+    Plan {
+        action: "restart".into(),
+        parameters: json!({}),
+        target: target(),
+        resource_version: "1".into(),
+        summary: "restart Deployment checkout".into(),
+        steps: vec![Step::Patch { object: object.clone(), kind: PatchKind::Merge, body }],
+        diff: format!("-old\n+{HOSTILE}\n"),
+        blast: Blast { pods: 3, of: 3, budgets: vec![], notes: vec![HOSTILE.into()] },
+        risk: Risk::Medium,
+        prior: json!({}),
+        undo: vec![],
+        verify: Verify { conditions: vec![Condition::RolloutComplete { object }], within_s: 60 },
+    }
+}
+
+impl Browser {
+    async fn send(&self, request: axum::http::request::Builder, body: Body) -> axum::response::Response {
+        let request = request.header(header::COOKIE, &self.cookie).body(body).unwrap();
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    async fn page(response: axum::response::Response) -> Page {
+        let header = |name| response.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("").to_string();
+        Page {
+            status: response.status(),
+            location: header(header::LOCATION),
+            cookie: header(header::SET_COOKIE),
+            policy: header(header::CONTENT_SECURITY_POLICY),
+            text: String::from_utf8(axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap(),
+        }
+    }
+
+    async fn get(&self, path: &str) -> Page {
+        Self::page(self.send(HttpRequest::get(path).header(header::ACCEPT, "text/html"), Body::empty()).await).await
+    }
+
+    async fn post(&self, path: &str, fields: &[(&str, &str)], accept: &str) -> Page {
+        let encode = |text: &str| text.bytes().map(|b| format!("%{b:02X}")).collect::<String>();
+        let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+        let request = HttpRequest::post(path)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(header::ACCEPT, accept);
+        Self::page(self.send(request, Body::from(body.join("&"))).await).await
+    }
+
+    async fn csrf(&self) -> String {
+        let page = self.get("/").await.text;
+        page.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_string()
+    }
+
+    /// Clicks a button on the card of a request as the page's script does.
+    async fn click(&self, request: &Request, button: &str, reason: &str, accept: &str) -> Page {
+        let key = RequestId::new().0.simple().to_string();
+        let (csrf, id, digest) = (self.csrf().await, request.id.to_string(), request.digest.to_string());
+        let fields = [
+            ("csrf", csrf.as_str()), ("key", &key), ("room", "ops"), ("from", "room"), ("request", &id), ("digest", &digest),
+            ("button", button), ("reason", reason),
+        ];
+        self.post("/click", &fields, accept).await
+    }
+
+    async fn events(&self, query: &str) -> Live {
+        let response = self.send(HttpRequest::get(format!("/events?{query}")), Body::empty()).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        Live { frames: response.into_body().into_data_stream(), buffer: String::new() }
+    }
+}
+
+/// An open stream of events.
+struct Live {
+    frames: BodyDataStream,
+    buffer: String,
+}
+
+impl Live {
+    /// The drawn HTML of the next event that satisfies a condition.
+    async fn until(&mut self, what: &str, fits: impl Fn(&str) -> bool) -> String {
+        let wait = async {
+            loop {
+                while let Some((event, rest)) = self.buffer.split_once("\n\n") {
+                    let data = event.lines().find_map(|line| line.strip_prefix("data: ")).map(str::to_string);
+                    self.buffer = rest.to_string();
+                    let html = data.and_then(|data| Some(serde_json::from_str::<Value>(&data).ok()?["html"].as_str()?.to_string()));
+                    if let Some(html) = html.filter(|html| fits(html)) {
+                        return html;
+                    }
+                }
+                let frame = self.frames.next().await.expect("the stream ended").unwrap();
+                self.buffer.push_str(std::str::from_utf8(&frame).unwrap());
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("no event: {what}"))
+    }
+}
+
+#[tokio::test]
+async fn every_page_needs_a_session_and_comes_back_after_signing_in() {
+    let world = world("console_sign_in").await;
+    let stranger = world.stranger();
+    for path in ["/", "/requests", "/requests/00000000", "/clusters", "/audit", "/help"] {
+        let page = stranger.get(path).await;
+        assert_eq!(page.status, StatusCode::SEE_OTHER, "{path}");
+        assert!(page.location.starts_with("/sign-in"), "{path}: {}", page.location);
+    }
+    assert_eq!(stranger.get("/requests?state=open").await.location, "/sign-in?to=%2Frequests%3Fstate%3Dopen");
+    for path in ["/events?room=ops", "/complete?room=ops&text=s"] {
+        let response = stranger.send(HttpRequest::get(path), Body::empty()).await;
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{path}");
+    }
+    assert_eq!(stranger.post("/say", &[("text", "help")], "application/json").await.status, StatusCode::UNAUTHORIZED);
+    let ann = world.sign_in("ann").await;
+    for path in ["/", "/requests", "/audit", "/help"] {
+        assert_eq!(ann.get(path).await.status, StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_refused_recorded_and_not_repeated_for_ever() {
+    let world = world("console_wrong_token").await;
+    let stranger = world.stranger();
+    for _ in 0..10 {
+        let page = stranger.post("/sign-in", &[("token", "secret-guess")], "text/html").await;
+        assert_eq!(page.status, StatusCode::FORBIDDEN);
+        assert!(page.cookie.is_empty() && !page.text.contains("secret-guess"));
+    }
+    let page = stranger.post("/sign-in", &[("token", "secret-guess")], "text/html").await;
+    assert_eq!(page.status, StatusCode::TOO_MANY_REQUESTS);
+    let filter = EntryFilter { kind: Some("sign_in.".into()), limit: 50, ..EntryFilter::default() };
+    let entries = world.app.ledger.entries(&filter).await.unwrap();
+    assert_eq!(entries.len(), 10);
+    assert!(entries.iter().all(|entry| !entry.body.to_string().contains("secret-guess")), "a token is in the record");
+}
+
+#[tokio::test]
+async fn who_has_a_token_but_is_not_in_the_policy_sees_nothing() {
+    let world = world("console_eve").await;
+    let eve = world.sign_in("eve").await;
+    let page = eve.get("/").await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    assert!(page.text.contains("console:eve"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn the_session_cookie_is_strict_and_out_of_reach_of_scripts() {
+    let world = world("console_cookie").await;
+    let page = world.stranger().post("/sign-in", &[("token", "token-of-ann-0123456789")], "text/html").await;
+    for part in ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age="] {
+        assert!(page.cookie.contains(part), "{}", page.cookie);
+    }
+    assert!(!page.cookie.contains("token-of-ann"));
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_content_security_policy() {
+    let world = world("console_csp").await;
+    let ann = world.sign_in("ann").await;
+    for path in ["/", "/sign-in", "/requests", "/nowhere", "/static/nothing"] {
+        let policy = ann.get(path).await.policy;
+        for part in ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"] {
+            assert!(policy.contains(part), "{path}: {policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{path}: {policy}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_from_elsewhere_changes_nothing() {
+    let world = world("console_csrf").await;
+    let (ann, bob) = (world.sign_in("ann").await, world.sign_in("bob").await);
+    let request = world.request("stale cache").await;
+    let (id, digest) = (request.id.to_string(), request.digest.to_string());
+    let others = ann.csrf().await;
+    for csrf in ["", "0000", &others] {
+        let fields = [
+            ("csrf", csrf), ("key", "k0123456789"), ("room", "ops"), ("from", "room"), ("request", &id), ("digest", &digest),
+            ("button", "approve"),
+        ];
+        assert_eq!(bob.post("/click", &fields, "application/json").await.status, StatusCode::FORBIDDEN, "{csrf:?}");
+    }
+    let forged = HttpRequest::post("/say")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header("sec-fetch-site", "cross-site");
+    let body = format!("csrf={}&key=k0123456789&room=ops&text=help", bob.csrf().await);
+    assert_eq!(bob.send(forged, Body::from(body)).await.status(), StatusCode::FORBIDDEN);
+    let view = world.app.ledger.view(request.id).await.unwrap().unwrap();
+    assert_eq!((view.request.state, view.votes.len()), (RequestState::Awaiting, 0));
+    assert!(world.app.ledger.claim_inbox("test", Duration::from_secs(1), 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn hostile_text_is_shown_and_not_obeyed() {
+    let world = world("console_hostile").await;
+    let ann = world.sign_in("ann").await;
+    let mut live = ann.events("room=ops").await;
+    let request = world.request(HOSTILE).await;
+    let drawn = live.until("the card", |html| html.contains("restart Deployment checkout")).await;
+    let csrf = ann.csrf().await;
+    let fields = [("csrf", csrf.as_str()), ("key", "k0123456789"), ("room", "ops"), ("text", HOSTILE)];
+    let said = ann.post("/say", &fields, "application/json").await;
+    assert_eq!(said.status, StatusCode::OK, "{}", said.text);
+    let shown = ["/".to_string(), "/requests".to_string(), format!("/requests/{}", request.id), "/audit".to_string()];
+    for path in shown {
+        let page = ann.get(&path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        assert!(!page.text.contains("<img") && !page.text.contains("<script>"), "{path}");
+        assert!(!page.text.contains('\u{202e}'), "{path}");
+        assert!(page.text.contains("&lt;script&gt;alert(2)&lt;/script&gt;[U+202E]gpj.exe"), "{path}");
+    }
+    assert!(!drawn.contains("<img") && !drawn.contains('\u{202e}'), "{drawn}");
+}
+
+#[tokio::test]
+async fn an_approval_redraws_the_card_in_every_open_room() {
+    let world = world("console_live").await;
+    let (ann, bob) = (world.sign_in("ann").await, world.sign_in("bob").await);
+    let mut live = ann.events("room=ops").await;
+    let request = world.request("stale cache").await;
+    let id = format!("data-request=\"{}\"", request.id);
+    let waiting = live.until("the card", |html| html.contains(&id)).await;
+    assert!(waiting.contains("data-button=\"approve\""), "{waiting}");
+    let page = bob.click(&request, "approve", "", "application/json").await;
+    assert_eq!((page.status, page.text.as_str()), (StatusCode::OK, "{\"notice\":null}"));
+    let approved = live.until("the edit", |html| html.contains(&id) && !html.contains("data-button=\"approve\"")).await;
+    let element = |html: &str| html.split(" id=\"").nth(1).unwrap().split('"').next().unwrap().to_string();
+    assert_eq!(element(&waiting), element(&approved), "the card is edited in place");
+    assert!(approved.contains("bob"), "{approved}");
+}
+
+#[tokio::test]
+async fn a_page_that_was_away_gets_what_it_missed() {
+    let world = world("console_resume").await;
+    let ann = world.sign_in("ann").await;
+    let before = Timestamp::now().as_microsecond();
+    let request = world.request("stale cache").await;
+    let id = format!("data-request=\"{}\"", request.id);
+    ann.events("room=ops").await.until("the card", |html| html.contains(&id)).await;
+    let mut late = ann.events(&format!("room=ops&since={before}")).await;
+    late.until("the card that was missed", |html| html.contains(&id)).await;
+}
+
+#[tokio::test]
+async fn a_requester_who_approves_is_refused_in_private() {
+    let world = world("console_own").await;
+    let (ann, bob) = (world.sign_in("ann").await, world.sign_in("bob").await);
+    let mut live = ann.events("room=ops").await;
+    let request = world.request("stale cache").await;
+    let id = format!("data-request=\"{}\"", request.id);
+    live.until("the card", |html| html.contains(&id)).await;
+    let said = ann.click(&request, "approve", "", "application/json").await;
+    let said: Value = serde_json::from_str(&said.text).unwrap();
+    let notice = said["notice"].as_str().unwrap();
+    assert!(notice.contains("data-notice") && notice.contains("You asked for this yourself"), "{notice}");
+    // Without JavaScript the page itself says it, at the card.
+    let page = ann.click(&request, "approve", "", "text/html").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.text.contains("You asked for this yourself"), "{}", page.text);
+    assert!(!bob.get("/").await.text.contains("You asked for this yourself"), "others see it");
+    assert_eq!(world.app.ledger.view(request.id).await.unwrap().unwrap().request.state, RequestState::Awaiting);
+}
+
+#[tokio::test]
+async fn a_denial_says_why() {
+    let world = world("console_deny").await;
+    let bob = world.sign_in("bob").await;
+    let request = world.request("stale cache").await;
+    let page = bob.click(&request, "deny", "not during the sale", "text/html").await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    assert_eq!(page.location, format!("/?room=ops#r-{}", request.id));
+    let page = bob.get(&format!("/requests/{}", request.id)).await.text;
+    assert!(page.contains("not during the sale") && page.contains("denied"), "{page}");
+}
+
+#[tokio::test]
+async fn the_same_click_twice_is_one_click() {
+    let world = world("console_twice").await;
+    let bob = world.sign_in("bob").await;
+    let request = world.request("stale cache").await;
+    let (csrf, id, digest) = (bob.csrf().await, request.id.to_string(), request.digest.to_string());
+    let fields = [
+        ("csrf", csrf.as_str()), ("key", "k0123456789"), ("room", "ops"), ("from", "room"), ("request", &id),
+        ("digest", &digest), ("button", "approve"),
+    ];
+    for _ in 0..2 {
+        assert_eq!(bob.post("/click", &fields, "application/json").await.text, "{\"notice\":null}");
+    }
+    assert_eq!(world.app.ledger.view(request.id).await.unwrap().unwrap().votes.len(), 1);
+}
+
+#[tokio::test]
+async fn a_typed_line_is_in_the_room_and_its_answer_follows() {
+    let world = world("console_line").await;
+    let (ann, bob) = (world.sign_in("ann").await, world.sign_in("bob").await);
+    let mut live = bob.events("room=ops").await;
+    let csrf = ann.csrf().await;
+    let fields = [("csrf", csrf.as_str()), ("key", "k0123456789"), ("room", "ops"), ("text", "whoami")];
+    let said = ann.post("/say", &fields, "application/json").await;
+    let said: Value = serde_json::from_str(&said.text).unwrap();
+    assert!(said["line"].as_str().unwrap().contains("data-mine"), "{said}");
+    let line = live.until("the line", |html| html.contains("whoami")).await;
+    assert!(!line.contains("data-mine"), "it is not bob's line");
+    let completed = ann.get("/complete?room=ops&text=who").await.text;
+    assert!(completed.contains("\"line\":\"whoami \""), "{completed}");
+}

@@ -1,0 +1,3 @@
+//! The doors, against a real database.
+
+mod console;
