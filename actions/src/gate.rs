@@ -5,15 +5,15 @@ mod masked;
 use crate::{
     catalogue::{self, PlanContext},
     cluster::{Cluster, Clusters},
-    policy::{Explained, Facts, Policy, PolicyHandle, Who, which},
+    policy::{Explained, Facts, Policy, PolicyHandle, Who, refused_by, which},
 };
 use jiff::Timestamp;
 use ledger::{
-    Activity, Actor, Ask, Decision, Digest, Ledger, LedgerError, Plan, Refusal, Request, RequestId, Verdict, Vote,
+    Activity, Actor, Ask, Ceiling, Decision, Digest, Ledger, LedgerError, Plan, Refusal, Request, RequestId, Verdict, Vote,
 };
 use masked::masked;
 use serde_json::json;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Planning only reads; a cluster that has not answered all of it by then is not going to in time for a chat.
 const PLAN_DEADLINE: Duration = Duration::from_secs(10);
@@ -103,8 +103,13 @@ impl Gate {
         };
         let facts = Facts { who: &who, ask: &ask, plan: &plan, cluster_labels: cluster.labels(), activity: &activity, now };
         let decision = policy.decide(facts).decision;
-        let request = Request::new(id, ask, plan, decision, policy.version().to_string(), now);
-        let (request, fresh) = self.ledger.submit(&request).await?;
+        let ceilings = policy.ceilings(facts);
+        let request = |decision| Request::new(id, ask.clone(), plan.clone(), decision, policy.version().to_string(), now);
+        let (request, fresh) = match self.ledger.submit_below(&request(decision), &ceilings).await? {
+            Ok(stored) => stored,
+            // Others took the last places since the counts were read.
+            Err(full) => self.ledger.submit(&request(refused_by(&full, &who, &ask))).await?,
+        };
         Ok(Submitted::Request { request: Box::new(request), fresh })
     }
 
@@ -146,17 +151,26 @@ impl Gate {
             Some(who) => who,
             None => return Ok(Err(stranger(&policy, &ballot.actor))),
         };
-        // A click on a card says which plan it saw, and is one transaction and nothing else. A typed vote is on the plan
-        // that stands.
-        let digest = match &ballot.digest {
-            Some(text) => match read_digest(text) {
-                Some(digest) => digest,
-                None => return Ok(Err(Refusal::PlanChanged)),
-            },
-            None => match self.ledger.view(ballot.request).await? {
-                Some(view) => view.request.digest,
+        // The request is read first only where something of it is needed: a click says which plan its card showed, and where
+        // there is no cap at once it is one transaction and nothing else.
+        let may_start = ballot.verdict == Verdict::Approve && policy.has_ceilings();
+        let standing = if ballot.digest.is_none() || may_start {
+            match self.ledger.view(ballot.request).await? {
+                Some(view) => Some(view.request),
                 None => return Ok(Err(Refusal::NoSuchRequest)),
-            },
+            }
+        } else {
+            None
+        };
+        let digest = match &ballot.digest {
+            Some(text) => read_digest(text),
+            // Typed: the plan that stands.
+            None => standing.as_ref().map(|request| request.digest),
+        };
+        let Some(digest) = digest else { return Ok(Err(Refusal::PlanChanged)) };
+        let ceilings = match &standing {
+            Some(request) if may_start => self.ceilings_of(&policy, request, now),
+            _ => Vec::new(),
         };
         let vote = Vote {
             groups: policy.voting_groups(&who),
@@ -168,7 +182,28 @@ impl Gate {
             typed: ballot.typed.clone(),
             at: now,
         };
-        self.ledger.vote(ballot.request, &vote).await
+        let outcome = self.ledger.vote_below(ballot.request, &vote, &ceilings).await?;
+        Ok(outcome.unwrap_or_else(|full| {
+            let Ceiling { cap, at_once, .. } = full.ceiling;
+            let reason = format!("\"{cap}\" allows {at_once} at work at once, and there are {}. Approve again when one has ended.", full.at_work);
+            Err(Refusal::Policy { reason })
+        }))
+    }
+
+    /// The caps at once that a standing request comes under.
+    fn ceilings_of(&self, policy: &Policy, request: &Request, now: Timestamp) -> Vec<Ceiling> {
+        // An asker who has left the policy file since is in no group.
+        let who = policy.who(&request.ask.actor);
+        let who = who.unwrap_or_else(|| Who { person: request.ask.person.clone(), groups: Vec::new() });
+        self.with_facts(&who, &request.ask, &request.plan, now, |facts| policy.ceilings(facts))
+    }
+
+    /// Facts about a plan that was counted when it was asked for.
+    fn with_facts<T>(&self, who: &Who, ask: &Ask, plan: &Plan, now: Timestamp, then: impl FnOnce(Facts<'_>) -> T) -> T {
+        let cluster = self.clusters.get(&plan.target.cluster).ok();
+        let no_labels = BTreeMap::new();
+        let cluster_labels = cluster.as_ref().map_or(&no_labels, Cluster::labels);
+        then(Facts { who, ask, plan, cluster_labels, activity: &Activity::default(), now })
     }
 
     /// The requester, or whoever could vote, may call it off; and where no vote was needed, whoever policy lets do the same.
@@ -205,19 +240,13 @@ impl Gate {
             }),
             Decision::Allow { .. } | Decision::Refuse { .. } => {
                 let ask = Ask { actor: actor.clone(), person: who.person.clone(), ..request.ask.clone() };
-                let decision = self.decide_again(policy, who, &ask, &request.plan, now);
+                let decision = self.with_facts(who, &ask, &request.plan, now, |facts| policy.decide(facts).decision);
                 let refused = Refusal::Policy {
                     reason: format!("Only {asker}, who asked for it, or someone who may do the same can call this off."),
                 };
                 if matches!(decision, Decision::Refuse { .. }) { Err(refused) } else { Ok(()) }
             }
         }
-    }
-
-    /// The decision on a plan that was counted when it was asked for.
-    fn decide_again(&self, policy: &Policy, who: &Who, ask: &Ask, plan: &Plan, now: Timestamp) -> Decision {
-        let labels = self.clusters.get(&plan.target.cluster).map(|cluster| cluster.labels().clone()).unwrap_or_default();
-        policy.decide(Facts { who, ask, plan, cluster_labels: &labels, activity: &Activity::default(), now }).decision
     }
 
     /// The plan and, read at the same time, the counts. Writes nothing.

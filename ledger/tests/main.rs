@@ -1,5 +1,6 @@
 //! The ledger against a real Postgres, one fresh database per test.
 
+mod ceiling;
 mod chat;
 mod private;
 mod request;

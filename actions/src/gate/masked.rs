@@ -40,9 +40,12 @@ fn word_length(text: &str) -> usize {
 
 const HIDDEN: &str = "(hidden)";
 
+/// By the words of the name: `API_TOKEN` and `--db-password` are secrets, a container named `keycloak` is not.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    ["password", "passwd", "secret", "token", "key", "credential"].iter().any(|word| name.contains(word))
+    name.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| {
+        matches!(word, "key" | "apikey") || ["password", "passwd", "secret", "token", "credential", "credentials"].iter().any(|end| word.ends_with(end))
+    })
 }
 
 #[cfg(test)]
@@ -60,6 +63,7 @@ mod tests {
             ("x SECRET='never closed y", "x SECRET=(hidden)"),
             ("x --password", "x --password"),
             ("  x  ", "  x  "),
+            ("set-image deploy/keycloak keycloak=registry.example/keycloak:2", "set-image deploy/keycloak keycloak=registry.example/keycloak:2"),
             ("x --token=abc", "x --token=(hidden)"),
             ("scale deploy/keycloak 3", "scale deploy/keycloak 3"),
             ("", ""),

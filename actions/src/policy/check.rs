@@ -220,11 +220,10 @@ impl<'a> Check<'a> {
         };
         let values = if let Expr::List(list) = &with.expr { &list.elements[..] } else { std::slice::from_ref(with) };
         for value in values {
-            if let Expr::Literal(LiteralValue::String(text)) = &value.expr {
-                if !known.contains(&text.inner()) {
-                    let message = format!("{} is never '{}'{}", names.join("."), text.inner(), which(text.inner(), &known));
-                    return Err(self.fault(value, message));
-                }
+            let Expr::Literal(LiteralValue::String(text)) = &value.expr else { continue };
+            if !known.contains(&text.inner()) {
+                let message = format!("{} is never '{}'{}", names.join("."), text.inner(), which(text.inner(), &known));
+                return Err(self.fault(value, message));
             }
         }
         Ok(())

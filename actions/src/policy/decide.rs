@@ -6,13 +6,12 @@
 use super::{
     Explained, Facts, Policy, Who,
     condition::{Condition, holds},
-    file::Each,
     rule::{BREAK_GLASS, Cap, Limit, QUERY, Rule, Then},
     vocabulary::{Doing, Scene},
 };
 use cel::Context;
 use jiff::Timestamp;
-use ledger::{Ask, Decision, Quorum, Refusal};
+use ledger::{Ask, Ceiling, Decision, Full, Quorum, Refusal, Share};
 use std::collections::BTreeMap;
 
 /// The rule's name in a decision that no rule made.
@@ -28,22 +27,13 @@ impl Policy {
 
     fn judge(&self, facts: &Facts<'_>, trace: &mut Vec<String>) -> Decision {
         let ask = facts.ask;
-        let key = if ask.break_glass { BREAK_GLASS } else { ask.action.as_str() };
+        let key = key(ask);
         if ask.break_glass && !has_why(ask) {
             trace.push("break-glass always needs a reason".to_string());
             let reason = "Breaking the glass always needs a reason: add --why \"...\".".to_string();
             return Decision::Refuse { rule: BREAK_GLASS.to_string(), reason };
         }
-        let scene = Scene {
-            who: facts.who,
-            action: &ask.action,
-            cluster: &facts.plan.target.cluster,
-            labels: facts.cluster_labels,
-            doing: Some(Doing { actor: &ask.actor, plan: facts.plan, busy: facts.activity.target_busy.is_some() }),
-            now: facts.now,
-            zone: self.zone,
-        };
-        let context = scene.bind(&self.env);
+        let context = self.scene(facts).bind(&self.env);
         if let Some(refusal) = self.frozen(key, facts, &context, trace) {
             return refusal;
         }
@@ -80,7 +70,7 @@ impl Policy {
                 continue;
             }
             let reason = format!("Frozen by \"{name}\" until {} {}.", end.format("%a %Y-%m-%d %H:%M"), freeze.zone);
-            let way_out = freeze.except.contains(BREAK_GLASS).then_some(" If it cannot wait: break-glass.").unwrap_or_default();
+            let way_out = if freeze.except.contains(BREAK_GLASS) { " If it cannot wait: break-glass." } else { "" };
             return Some(Decision::Refuse { rule: format!("freeze {name}"), reason: reason + way_out });
         }
         None
@@ -95,10 +85,41 @@ impl Policy {
                 continue;
             }
             if strict(cap.when.as_ref(), context, &format!("cap \"{name}\" ({have} of {most})"), "reached", trace) {
-                return Some(Decision::Refuse { rule: format!("cap {name}"), reason: too_many(cap, have, most, facts) });
+                let reason = too_many(name, cap.each, cap.limit, have, facts.who, facts.ask);
+                return Some(Decision::Refuse { rule: cap_rule(name), reason });
             }
         }
         None
+    }
+
+    /// The caps at once that this ask comes under, for the transaction that would add one more: [`Policy::decide`] sees
+    /// counts that may be a moment old.
+    pub fn ceilings(&self, facts: Facts<'_>) -> Vec<Ceiling> {
+        let key = key(facts.ask);
+        let caps: Vec<(&Cap, u32)> = self.caps.iter().filter(|cap| !cap.except.contains(key)).filter_map(Cap::at_once).collect();
+        if caps.is_empty() {
+            return Vec::new();
+        }
+        let context = self.scene(&facts).bind(&self.env);
+        let caps = caps.into_iter().filter(|(cap, _)| strict(cap.when.as_ref(), &context, "", "", &mut Vec::new()));
+        caps.map(|(cap, at_once)| Ceiling { cap: cap.name.clone(), each: cap.each, at_once }).collect()
+    }
+
+    /// Is there any cap at once? Without one, nobody needs to ask for [`Policy::ceilings`].
+    pub fn has_ceilings(&self) -> bool {
+        self.caps.iter().any(|cap| cap.at_once().is_some())
+    }
+
+    fn scene<'v>(&self, facts: &Facts<'v>) -> Scene<'v> {
+        Scene {
+            who: facts.who,
+            action: &facts.ask.action,
+            cluster: &facts.plan.target.cluster,
+            labels: facts.cluster_labels,
+            doing: Some(Doing { actor: &facts.ask.actor, plan: facts.plan, busy: facts.activity.target_busy.is_some() }),
+            now: facts.now,
+            zone: self.zone,
+        }
     }
 
     fn first_match(&self, key: &str, context: &Context<'_, '_>, trace: &mut Vec<String>) -> Option<&Rule> {
@@ -183,6 +204,22 @@ impl Policy {
     }
 }
 
+/// What a full ceiling decides.
+pub(crate) fn refused_by(full: &Full, who: &Who, ask: &Ask) -> Decision {
+    let Ceiling { cap, each, at_once } = &full.ceiling;
+    let reason = too_many(cap, *each, Limit::AtOnce(*at_once), full.at_work, who, ask);
+    Decision::Refuse { rule: cap_rule(cap), reason }
+}
+
+/// What rules, freezes and caps know an ask as.
+fn key(ask: &Ask) -> &str {
+    if ask.break_glass { BREAK_GLASS } else { &ask.action }
+}
+
+fn cap_rule(name: &str) -> String {
+    format!("cap {name}")
+}
+
 fn has_why(ask: &Ask) -> bool {
     ask.why.as_ref().is_some_and(|why| !why.trim().is_empty())
 }
@@ -213,16 +250,15 @@ fn quoted(when: Option<&Condition>) -> String {
     when.map_or(String::new(), |condition| format!(": {}", condition.text))
 }
 
-fn too_many(cap: &Cap, have: u32, most: u32, facts: &Facts<'_>) -> String {
-    let (cluster, action) = (&facts.plan.target.cluster, &facts.ask.action);
-    let of = match cap.each {
-        Each::Person => format!("by {}", facts.who.person),
-        Each::Action => format!("to {action} on {cluster}"),
-        Each::Cluster => format!("on {cluster}"),
+fn too_many(name: &str, each: Share, limit: Limit, have: u32, who: &Who, ask: &Ask) -> String {
+    let (cluster, action) = (&ask.target.cluster, &ask.action);
+    let of = match each {
+        Share::Person => format!("by {}", who.person),
+        Share::Action => format!("to {action} on {cluster}"),
+        Share::Cluster => format!("on {cluster}"),
     };
-    let name = &cap.name;
-    match cap.limit {
-        Limit::PerHour(_) => format!("\"{name}\" allows {most} requests {of} in an hour, and there were {have}. Try again later."),
-        Limit::AtOnce(_) => format!("\"{name}\" allows {most} requests {of} at work at once, and there are {have}. Wait for one to end."),
+    match limit {
+        Limit::PerHour(most) => format!("\"{name}\" allows {most} requests {of} in an hour, and there were {have}. Try again later."),
+        Limit::AtOnce(most) => format!("\"{name}\" allows {most} requests {of} at work at once, and there are {have}. Wait for one to end."),
     }
 }

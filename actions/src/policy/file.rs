@@ -1,5 +1,6 @@
 //! The policy file as it is written: TOML tables, unknown keys refused. What the values mean is for [`super::read`].
 
+use ledger::Share;
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
 use toml::Spanned;
@@ -74,20 +75,11 @@ pub(super) struct Freeze {
 #[serde(deny_unknown_fields)]
 pub(super) struct Cap {
     pub name: Spanned<String>,
-    pub each: Spanned<Each>,
+    pub each: Spanned<Share>,
     pub per_hour: Option<u32>,
     pub at_once: Option<u32>,
     pub when: Option<Spanned<String>>,
     pub except: Option<Spanned<Words>>,
-}
-
-/// `each = ...`: what a cap counts by.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Each {
-    Person,
-    Action,
-    Cluster,
 }
 
 /// One word, or a list of them.

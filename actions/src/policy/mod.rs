@@ -14,8 +14,10 @@ mod vocabulary;
 
 pub(crate) use check::which;
 pub use decide::DEFAULT_RULE;
+pub(crate) use decide::refused_by;
 pub use handle::PolicyHandle;
 
+use crate::catalogue::catalogue;
 use jiff::Timestamp;
 use ledger::{Activity, Actor, Ask, Decision, Person, Plan};
 use std::{
@@ -70,7 +72,7 @@ pub struct Facts<'a> {
     pub plan: &'a Plan,
     /// The cluster's labels.
     pub cluster_labels: &'a BTreeMap<String, String>,
-    /// Counts for caps. Empty when a plan is made anew: the request was counted when it was asked.
+    /// Counts for caps, without this request itself when its plan is made anew.
     pub activity: &'a Activity,
     /// Now.
     pub now: Timestamp,
@@ -89,7 +91,8 @@ impl Policy {
     /// Parses and compiles; `file` is for messages only.
     pub fn parse(file: &str, text: &str) -> Result<Policy, PolicyError> {
         let source = source::Source { file, text };
-        condition::with_big_stack(|| read::read(&source, ACTIONS))
+        let actions: Vec<&str> = catalogue().iter().map(|action| action.name()).collect();
+        condition::with_big_stack(|| read::read(&source, &actions))
             .unwrap_or_else(|| Err(source.error(0, "the policy file could not be read to its end; please report this as a bug")))
     }
 
@@ -115,7 +118,3 @@ impl Policy {
         members.map(|member| (member.person.clone(), member.identities.clone(), member.groups.clone())).collect()
     }
 }
-
-/// Names of the catalogue.
-const ACTIONS: &[&str] =
-    &["delete-pod", "pause", "restart", "resume", "rollback", "run-job", "scale", "set-image", "set-resources"];

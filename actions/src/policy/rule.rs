@@ -1,7 +1,7 @@
 //! Rules and caps, compiled.
 
-use super::{condition::Condition, file::Each};
-use ledger::{Activity, Quorum};
+use super::condition::Condition;
+use ledger::{Activity, Quorum, Share};
 use std::collections::BTreeSet;
 
 /// The word for questions in `action = ...`.
@@ -32,7 +32,7 @@ pub(super) enum Then {
 #[derive(Debug)]
 pub(super) struct Cap {
     pub name: String,
-    pub each: Each,
+    pub each: Share,
     pub limit: Limit,
     pub when: Option<Condition>,
     pub except: BTreeSet<String>,
@@ -48,15 +48,20 @@ pub(super) enum Limit {
 }
 
 impl Cap {
+    /// With its number, if it is a cap at once.
+    pub fn at_once(&self) -> Option<(&Cap, u32)> {
+        if let Limit::AtOnce(most) = self.limit { Some((self, most)) } else { None }
+    }
+
     /// How many there are, and how many there may be.
     pub fn count(&self, activity: &Activity) -> (u32, u32) {
         match (self.limit, self.each) {
-            (Limit::PerHour(most), Each::Person) => (activity.person_last_hour, most),
-            (Limit::PerHour(most), Each::Action) => (activity.action_last_hour, most),
-            (Limit::PerHour(most), Each::Cluster) => (activity.cluster_last_hour, most),
-            (Limit::AtOnce(most), Each::Person) => (activity.person_running, most),
-            (Limit::AtOnce(most), Each::Action) => (activity.action_running, most),
-            (Limit::AtOnce(most), Each::Cluster) => (activity.cluster_running, most),
+            (Limit::PerHour(most), Share::Person) => (activity.person_last_hour, most),
+            (Limit::PerHour(most), Share::Action) => (activity.action_last_hour, most),
+            (Limit::PerHour(most), Share::Cluster) => (activity.cluster_last_hour, most),
+            (Limit::AtOnce(most), Share::Person) => (activity.person_running, most),
+            (Limit::AtOnce(most), Share::Action) => (activity.action_running, most),
+            (Limit::AtOnce(most), Share::Cluster) => (activity.cluster_running, most),
         }
     }
 }

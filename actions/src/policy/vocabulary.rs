@@ -204,7 +204,7 @@ impl Indexer for Labels<'_> {
     }
 }
 
-fn label_name<'b>(name: &'b dyn Val) -> Result<&'b str, ExecutionError> {
+fn label_name(name: &dyn Val) -> Result<&str, ExecutionError> {
     name.downcast_ref::<CelString>().map(|name| name.inner()).ok_or_else(|| ExecutionError::UnexpectedType {
         got: name.get_type().name().to_string(),
         want: "string".to_string(),

@@ -198,3 +198,14 @@ fn a_decision_takes_microseconds() {
     assert!(each < std::time::Duration::from_millis(2), "{each:?}");
     println!("one decision: {each:?}");
 }
+
+#[test]
+fn images_can_be_held_to_a_registry() {
+    let policy = policy(
+        "[[rule]]\nname = \"ours\"\naction = \"set-image\"\ndecide = \"allow\"\n\
+         when = 'params.images.all(c, params.images[c].startsWith(\"registry.example/\"))'",
+    );
+    let images = |images| Scene::new("console:ann", "set-image").params(json!({ "images": images })).short(&policy);
+    assert_eq!(images(json!({ "app": "registry.example/app:1" })), "allow by ours");
+    assert_eq!(images(json!({ "app": "registry.example/app:1", "side": "elsewhere/x:1" })), "refuse by default");
+}

@@ -155,7 +155,7 @@ fn conditions_that_make_sense_are_taken() {
     for condition in [
         "true",
         "params.replicas > 10",
-        "has(params.image) && params.image.startsWith('registry.example/')",
+        "has(params.images) && params.images.all(c, params.images[c].startsWith('registry.example/'))",
         "'sre' in actor.groups || actor.person == 'eve'",
         "actor.groups.exists(g, g.startsWith('on'))",
         "plan.budgets.size() > 0 && plan.percent >= 50",

@@ -1,6 +1,7 @@
 //! The only code that speaks SQL. One file per table family; every write is one short transaction.
 
 mod audit;
+mod ceiling;
 mod chain;
 mod checkpoint;
 mod copy;
@@ -23,6 +24,7 @@ mod verify;
 mod view;
 
 pub use audit::*;
+pub use ceiling::*;
 pub use checkpoint::*;
 pub use error::*;
 pub use gauge::*;

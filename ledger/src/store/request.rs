@@ -1,6 +1,7 @@
 //! Requests and votes: what writes them. Each write is one short transaction.
 
 use super::audit::append;
+use super::ceiling;
 use super::outbox::{bump_card, open_card};
 use super::rows::{self, VOTE, corrupt};
 use super::time::utc;
@@ -15,12 +16,21 @@ impl Ledger {
     /// ONE transaction: request + entry + card (shown in its place) + run, if it is allowed. By key: when the key is
     /// known the stored request is returned and nothing is written; `true` means this call made it.
     pub async fn submit(&self, request: &Request) -> Result<(Request, bool), LedgerError> {
+        let stored = self.submit_below(request, &[]).await?;
+        stored.map_err(|full| corrupt("submit a request", format!("no ceiling was given, and {full:?} is full")))
+    }
+
+    /// As [`Ledger::submit`]; an approved request that one of the ceilings has no room for is not stored.
+    pub async fn submit_below(&self, request: &Request, ceilings: &[Ceiling]) -> Result<Result<(Request, bool), Full>, LedgerError> {
         let wrong = sql("submit a request");
         let mut tx = self.pool.begin().await.map_err(wrong)?;
+        if let Some(full) = ceiling::full(&mut tx, ceilings, request).await? {
+            return Ok(Err(full));
+        }
         if !insert(&mut tx, request).await? {
             tx.rollback().await.map_err(wrong)?;
             let stored = self.request_by_key(&request.ask.key).await?;
-            return Ok((stored.ok_or_else(|| corrupt("submit a request", "its key is taken by nobody"))?, false));
+            return Ok(Ok((stored.ok_or_else(|| corrupt("submit a request", "its key is taken by nobody"))?, false)));
         }
         let Request { ask, plan, .. } = request;
         let body = json!({
@@ -37,20 +47,29 @@ impl Ledger {
             wake_runners(&mut tx).await?;
         }
         tx.commit().await.map_err(wrong)?;
-        Ok((request.clone(), true))
+        Ok(Ok((request.clone(), true)))
     }
 
     /// ONE row-locked transaction: vote + entry + card bump + run, when quorum is reached. `Request::vote` decides.
     pub async fn vote(&self, id: RequestId, vote: &Vote) -> Result<Result<Request, Refusal>, LedgerError> {
+        let outcome = self.vote_below(id, vote, &[]).await?;
+        outcome.map_err(|full| corrupt("vote", format!("no ceiling was given, and {full:?} is full")))
+    }
+
+    /// As [`Ledger::vote`]; a vote that would release a run that one of the ceilings has no room for is not counted.
+    pub async fn vote_below(&self, id: RequestId, vote: &Vote, ceilings: &[Ceiling]) -> Result<Result<Result<Request, Refusal>, Full>, LedgerError> {
         let wrong = sql("vote");
         let mut tx = self.pool.begin().await.map_err(wrong)?;
-        let Some(request) = locked(&mut tx, id).await? else { return Ok(Err(Refusal::NoSuchRequest)) };
+        let Some(request) = locked(&mut tx, id).await? else { return Ok(Ok(Err(Refusal::NoSuchRequest))) };
         // Only now, with the row locked, does a snapshot hold every vote that was cast before this one (G1).
         let votes = votes(&mut tx, id, request.revision).await?;
         let request = match request.vote(&votes, vote) {
             Ok(request) => request,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(refusal) => return Ok(Ok(Err(refusal))),
         };
+        if let Some(full) = ceiling::full(&mut tx, ceilings, &request).await? {
+            return Ok(Err(full));
+        }
         sqlx::query(
             "insert into vote (request, revision, person, actor, groups, verdict, digest, reason, typed, at)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
@@ -83,7 +102,7 @@ impl Ledger {
         append(&mut tx, kind, vote.actor.as_str(), Some(id), &body, vote.at).await?;
         bump_card(&mut tx, id).await?;
         tx.commit().await.map_err(wrong)?;
-        Ok(Ok(request))
+        Ok(Ok(Ok(request)))
     }
 
     /// Row-locked: `Request::cancel` decides.
