@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How often the file is read when nothing told us that it changed: network file systems do not tell.
 const POLL: Duration = Duration::from_secs(5);
-/// An editor's several writes are one change.
+/// A file that reads the same twice, this far apart, is not being written: half of a policy can be a policy too, and one
+/// that permits more.
 const SETTLE: Duration = Duration::from_millis(100);
 
 /// The policy in force; cheap to clone; swapped whole by a reload.
@@ -87,9 +88,10 @@ impl PolicyHandle {
             tokio::select! {
                 () = stop.cancelled() => return,
                 // Without a watcher the channel is closed at once, and the timer alone remains.
-                Some(()) = changes.recv() => tokio::time::sleep(SETTLE).await,
+                Some(()) = changes.recv() => {}
                 () = tokio::time::sleep(POLL) => {}
             }
+            settled(&file).await;
             let handle = self.clone();
             match tokio::task::spawn_blocking(move || handle.reload()).await {
                 Ok(Ok(true)) => {
@@ -108,6 +110,19 @@ impl PolicyHandle {
                 Err(error) => tracing::error!(%error, "reading the policy file was cut short"),
             }
         }
+    }
+}
+
+/// Waits until the file reads the same twice; gives up after a few seconds, and leaves it to the reader to complain.
+async fn settled(file: &Path) {
+    let mut before = tokio::fs::read(file).await.ok();
+    for _ in 0..50 {
+        tokio::time::sleep(SETTLE).await;
+        let after = tokio::fs::read(file).await.ok();
+        if after == before {
+            return;
+        }
+        before = after;
     }
 }
 

@@ -209,3 +209,14 @@ fn images_can_be_held_to_a_registry() {
     assert_eq!(images(json!({ "app": "registry.example/app:1" })), "allow by ours");
     assert_eq!(images(json!({ "app": "registry.example/app:1", "side": "elsewhere/x:1" })), "refuse by default");
 }
+
+#[test]
+fn the_deepest_condition_that_is_taken_needs_no_more_than_an_ordinary_stack() {
+    let nested = |times: usize| (0..times).fold("target.busy".to_string(), |inner, _| format!("(plan.pods > 0 ? !{inner} : false)"));
+    let rule = |times: usize| format!("[[rule]]\nname = \"deep\"\naction = \"*\"\ndecide = \"allow\"\nwhen = '{}'", nested(times));
+    let deepest = (1..60).rev().find(|times| Policy::parse("p", &rule(*times)).is_ok()).unwrap();
+    assert!((10..59).contains(&deepest), "there is a limit, and it is no hindrance: {deepest}");
+    let policy = policy(&rule(deepest));
+    let expected = if deepest % 2 == 1 { "allow by deep" } else { "refuse by default" };
+    assert_eq!(Scene::new("console:ann", "restart").short(&policy), expected);
+}
