@@ -5,12 +5,16 @@
 pub mod api;
 pub mod app;
 pub mod card;
+pub mod checkpoint;
+pub mod cli;
 pub mod command;
 pub mod config;
 pub mod console;
+pub mod database;
 pub mod draw;
 pub mod grammar;
 pub mod inbox;
 pub mod line;
 pub mod metrics;
 pub mod outbox;
+pub mod serve;

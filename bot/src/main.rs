@@ -1,1 +1,5 @@
-fn main() {}
+//! `petrel`.
+
+fn main() -> std::process::ExitCode {
+    bot::cli::main()
+}

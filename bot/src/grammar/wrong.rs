@@ -132,13 +132,13 @@ pub fn clap(error: &clap::Error, words: &[Word]) -> Wrong {
             let typed = context(ContextKind::InvalidSubcommand).into_iter().next().unwrap_or_default();
             let names = entries().iter().map(|entry| entry.name()).chain([super::BREAK_GLASS]);
             let near = nearest(&typed, names).map(|near| format!("Did you mean {near}?"));
-            return Wrong::at(&typed, words, format!("there is no command '{typed}'"))
-                .hint(near.unwrap_or_else(|| "`help` lists all commands.".into()));
+            Wrong::at(&typed, words, format!("there is no command '{typed}'"))
+                .hint(near.unwrap_or_else(|| "`help` lists all commands.".into()))
         }
         ErrorKind::UnknownArgument if first.starts_with('-') => {
             let near = context(ContextKind::SuggestedArg).into_iter().next().map(|near| format!("Did you mean {near}?"));
-            return Wrong::at(&first, words, format!("{command} has no option '{first}'"))
-                .hint(near.unwrap_or_else(|| format!("`help {command}` lists its options.")));
+            Wrong::at(&first, words, format!("{command} has no option '{first}'"))
+                .hint(near.unwrap_or_else(|| format!("`help {command}` lists its options.")))
         }
         ErrorKind::UnknownArgument => Wrong::at(&first, words, format!("'{first}' is one word too many for {command}"))
             .hint("A text of several words needs quotes: --why \"flash sale\".".into()),

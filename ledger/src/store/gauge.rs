@@ -1,4 +1,4 @@
-//! Figures for `/metrics`, read when they are asked for.
+//! Figures for `/metrics` and facts for `petrel check`, read when they are asked for.
 
 use crate::*;
 
@@ -54,5 +54,22 @@ impl Ledger {
             unhandled_events: count(unhandled),
             unsealed_age_s: unsealed_age_s.max(0.0),
         })
+    }
+}
+
+impl Ledger {
+    /// What the connected role could do to the record beside appending, as `UPDATE on entry`; empty is as it should be.
+    pub async fn rights_on_record(&self) -> Result<Vec<String>, LedgerError> {
+        sqlx::query_scalar(
+            "select p || ' on ' || t from unnest(array['entry', 'seal']) t, unnest(array['UPDATE', 'DELETE', 'TRUNCATE']) p
+             where has_table_privilege(t, p)
+             union all
+             select 'owner of ' || relname from pg_class
+             where oid in ('entry'::regclass, 'seal'::regclass) and pg_has_role(relowner, 'USAGE')
+             order by 1",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|source| LedgerError::Sql { what: "look at the role's rights", source })
     }
 }

@@ -1,0 +1,112 @@
+//! `petrel check`: one line for each thing that must be right before `serve`, and how to mend what is not.
+
+use crate::{config::Config, database};
+use actions::{
+    cluster::Clusters,
+    policy::{Policy, PolicyHandle},
+};
+use anyhow::Result;
+use ledger::Actor;
+use std::{path::Path, process::ExitCode};
+
+/// Prints as it goes. 0: all is well.
+pub async fn check(file: &Path) -> Result<ExitCode> {
+    let mut report = Report { faults: 0 };
+    let config = match Config::load(file) {
+        Ok(config) => {
+            report.good("config", &file.display().to_string());
+            config
+        }
+        Err(error) => {
+            report.bad("config", &error.to_string(), "mend the file; nothing else can be checked before");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    policy(&config, &mut report);
+    database(&config, &mut report).await;
+    clusters(&config, &mut report).await;
+    Ok(if report.faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+struct Report {
+    faults: u32,
+}
+
+impl Report {
+    fn good(&self, what: &str, text: &str) {
+        println!("ok    {what}: {text}");
+    }
+
+    fn mind(&self, what: &str, text: &str, mend: &str) {
+        println!("mind  {what}: {text}; {mend}");
+    }
+
+    fn bad(&mut self, what: &str, text: &str, mend: &str) {
+        self.faults += 1;
+        println!("BAD   {what}: {text}; {mend}");
+    }
+}
+
+fn policy(config: &Config, report: &mut Report) {
+    let policy = match PolicyHandle::load(&config.policy) {
+        Ok(handle) => handle.current(),
+        Err(error) => return report.bad("policy", &error.to_string(), "docs/POLICY.md says what may stand there"),
+    };
+    let people = policy.people().len();
+    report.good("policy", &format!("{}, version {}, {people} people", config.policy.display(), policy.version()));
+    let console = config.console.people.iter().map(|person| format!("console:{}", person.person));
+    let api = config.api.iter().map(|token| format!("api:{}", token.name));
+    for actor in console.chain(api).filter(|actor| is_stranger(&policy, actor)) {
+        report.mind("policy", &format!("{actor} has a token and is nobody"), "add it to a person's identities, or take the token away");
+    }
+}
+
+fn is_stranger(policy: &Policy, actor: &str) -> bool {
+    actor.parse::<Actor>().is_ok_and(|actor| policy.who(&actor).is_none())
+}
+
+async fn database(config: &Config, report: &mut Report) {
+    let database = match database::open_once(&config.database).await {
+        Ok(database) => database,
+        Err(error) => return report.bad("database", &format!("{error:#}"), "check [database] in the config, and that the server runs"),
+    };
+    match database.ledger.ping().await {
+        Ok(version) => report.good("database", &format!("PostgreSQL {version}, schema up to date")),
+        Err(error) => report.bad("database", &error.to_string(), "check that the server runs"),
+    }
+    match database.ledger.rights_on_record().await {
+        Ok(rights) if rights.is_empty() => report.good("record", "the serving role can append to it and not change it"),
+        Ok(rights) => report.bad(
+            "record",
+            &format!("the serving role could change it: {}", rights.join(", ")),
+            "serve as a role that does not own the schema, and run `petrel migrate` again",
+        ),
+        Err(error) => report.bad("record", &error.to_string(), "check that the server runs"),
+    }
+    if config.audit.is_none() {
+        report.mind("record", "no checkpoint is kept outside the database", "add [audit] checkpoint_dir and signing_key_file");
+    }
+    if let Err(error) = database.close().await {
+        report.bad("database", &format!("{error:#}"), "look at the server's log");
+    }
+}
+
+async fn clusters(config: &Config, report: &mut Report) {
+    if config.clusters.is_empty() {
+        report.mind("clusters", "none", "add [[cluster]] with name and kubeconfig");
+    }
+    for health in Clusters::new(config.clusters.clone()).health().await {
+        let what = format!("cluster {}", health.name);
+        match (&health.version, &health.trouble) {
+            (Some(version), None) => {
+                let nodes = health.nodes.map_or_else(String::new, |(ready, all)| format!(", {ready} of {all} nodes ready"));
+                let latency = health.latency_ms.map_or_else(String::new, |ms| format!(", answers in {ms} ms"));
+                report.good(&what, &format!("{version}{latency}{nodes}"));
+            }
+            (_, trouble) => {
+                let text = trouble.clone().unwrap_or_else(|| "does not say its version".into());
+                report.bad(&what, &text, "check its address, its token and what the token may do");
+            }
+        }
+    }
+}
