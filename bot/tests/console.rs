@@ -43,7 +43,7 @@ private = "unused"
 file = "unused"
 [[cluster]]
 name = "prod-eu"
-server = "https://127.0.0.1:1"
+server = "http://SILENT"
 labels = { production = "true" }
 [[console.room]]
 name = "ops"
@@ -62,6 +62,7 @@ token_env = "EVE"
 struct World {
     app: App,
     router: Router,
+    _silent: std::net::TcpListener,
 }
 
 impl Drop for World {
@@ -76,12 +77,15 @@ async fn world(name: &str) -> World {
     let ledger = Ledger::connect(&Connect { url, connections: 4 }).await.unwrap();
     let people = ["ANN", "BOB", "EVE"];
     let env = |name: &str| people.contains(&name).then(|| format!("token-of-{}-0123456789", name.to_lowercase()));
-    let config = Config::parse(Path::new("/petrel.toml"), CONFIG, &env).unwrap();
+    // Takes connections and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = CONFIG.replace("SILENT", &silent.local_addr().unwrap().to_string());
+    let config = Config::parse(Path::new("/petrel.toml"), &config, &env).unwrap();
     let policy = actions::policy::Policy::parse("policy.toml", POLICY).unwrap();
     let app = App::new(config, ledger, actions::policy::PolicyHandle::fixed(policy), CancellationToken::new());
     tokio::spawn(listen(app.clone()));
     tokio::spawn(outbox::work(app.clone(), "console"));
-    World { router: console::router().with_state(app.clone()), app }
+    World { router: console::router().with_state(app.clone()), app, _silent: silent }
 }
 
 /// As `petrel serve` does it: one listening connection, fanned out.
@@ -469,4 +473,12 @@ async fn a_typed_line_is_in_the_room_and_its_answer_follows() {
     assert!(!line.contains("data-mine"), "it is not bob's line");
     let completed = ann.get("/complete?room=ops&text=who").await.text;
     assert!(completed.contains("\"line\":\"whoami \""), "{completed}");
+}
+
+#[tokio::test]
+async fn a_cluster_that_never_answers_does_not_keep_the_page() {
+    let world = world("console_silent").await;
+    let ann = world.sign_in("ann").await;
+    let page = tokio::time::timeout(Duration::from_secs(8), ann.get("/clusters")).await.expect("the page waits for a dead cluster");
+    assert!(page.text.contains("data-cluster=\"prod-eu\"") && page.text.contains("no answer"), "{}", page.text);
 }

@@ -217,7 +217,7 @@ impl Cluster {
         Duration::from_secs(self.0.config.timeout_s.max(1))
     }
     /// Version and nodes, both within one timeout.
-    async fn health(&self) -> Health {
+    pub async fn health(&self) -> Health {
         let mut health = Health { name: self.name().to_string(), version: None, latency_ms: None, nodes: None, trouble: None, labels: self.labels().clone() };
         let asked = tokio::time::timeout(self.timeout(), async {
             match self.version().await {

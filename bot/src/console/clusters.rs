@@ -9,13 +9,31 @@ use super::{
     visible,
 };
 use crate::app::App;
-use actions::cluster::Health;
+use actions::cluster::{Cluster, Health};
 use axum::extract::State;
+use futures::future::join_all;
 use maud::{Markup, html};
+use std::time::Duration;
+
+/// A page does not wait longer for a cluster, whatever its own timeout.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// `GET /clusters`.
 pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Markup {
-    draw(&viewer, &app.clusters.health().await)
+    let known = app.clusters.names().into_iter().filter_map(|name| app.clusters.get(&name).ok());
+    draw(&viewer, &join_all(known.map(health)).await)
+}
+
+async fn health(cluster: Cluster) -> Health {
+    let asked = tokio::time::timeout(PATIENCE, cluster.health()).await;
+    asked.unwrap_or_else(|_| Health {
+        name: cluster.name().to_string(),
+        version: None,
+        latency_ms: None,
+        nodes: None,
+        trouble: Some(format!("no answer within {} s", PATIENCE.as_secs())),
+        labels: cluster.labels().clone(),
+    })
 }
 
 /// The page.
