@@ -40,7 +40,8 @@ async fn each_ceiling_counts_what_it_names() {
     let (ledger, _) = fresh("ceilingshare").await;
     submitted(&ledger, "checkout", allow()).await;
     // Like what is at work, or different from it in one thing.
-    let changes: [(&str, fn(&mut Ask, &mut Plan)); 4] = [
+    type Change = fn(&mut Ask, &mut Plan);
+    let changes: [(&str, Change); 4] = [
         ("nothing", |_, _| ()),
         ("person", |ask, _| ask.person = Person("cat".into())),
         ("action", |ask, _| ask.action = "restart".into()),
