@@ -52,7 +52,7 @@ fn without_noise(object: &Value, about_replicas: bool) -> Value {
         if !about_replicas {
             spec.remove("replicas");
         }
-        if let Some(metadata) = spec.get_mut("template").and_then(|template| template["metadata"].as_object_mut()) {
+        if let Some(metadata) = spec.get_mut("template").and_then(|template| template.get_mut("metadata")).and_then(Value::as_object_mut) {
             metadata.remove("creationTimestamp");
         }
     }

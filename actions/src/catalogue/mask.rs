@@ -17,14 +17,14 @@ pub fn is_secret_name(name: &str) -> bool {
 /// name, and `--token=...` in commands and arguments.
 pub fn mask_pod_spec(pod_spec: &mut Value) {
     for list in ["containers", "initContainers", "ephemeralContainers"] {
-        for container in pod_spec[list].as_array_mut().into_iter().flatten() {
-            for variable in container["env"].as_array_mut().into_iter().flatten() {
+        for container in items(pod_spec, list) {
+            for variable in items(container, "env") {
                 if variable["name"].as_str().is_some_and(is_secret_name) && variable["value"].as_str().is_some_and(|value| !value.is_empty()) {
                     variable["value"] = HIDDEN.into();
                 }
             }
             for words in ["command", "args"] {
-                for word in container[words].as_array_mut().into_iter().flatten() {
+                for word in items(container, words) {
                     if let Some(masked) = word.as_str().and_then(mask_word) {
                         *word = masked.into();
                     }
@@ -32,6 +32,11 @@ pub fn mask_pod_spec(pod_spec: &mut Value) {
             }
         }
     }
+}
+
+/// A list's items, if it is there. (Indexing would make it where it is not.)
+fn items<'a>(object: &'a mut Value, list: &str) -> impl Iterator<Item = &'a mut Value> {
+    object.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
 fn mask_word(word: &str) -> Option<String> {

@@ -58,7 +58,7 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     }
     let revisions = revisions(&subject).await?;
     let current = canonical(subject.template());
-    let wanted = choose(&revisions, &current, context.parameters["to"].as_u64()).map_err(|why| PlanError::Invalid(format!("{}: {why}", subject.words())))?;
+    let wanted = choose(&revisions, &current, is_observed(&subject), context.parameters["to"].as_u64()).map_err(|why| PlanError::Invalid(format!("{}: {why}", subject.words())))?;
     if wanted.template == current {
         return Err(PlanError::Nothing(format!("{} runs revision {} already", subject.words(), wanted.number)));
     }
@@ -82,7 +82,7 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
         blast,
     };
     let after = draft.dry_run(&subject).await?;
-    if canonical(&after["spec"]["template"]) != wanted.template {
+    if !is_in(&wanted.template, &canonical(&after["spec"]["template"])) {
         return Err(PlanError::Invalid(format!("the cluster's dry run does not give exactly the pods of revision {}; set what differs with set-image or set-resources", wanted.number)));
     }
     draft.conditions = subject.rollout_conditions(images_are(&subject, &after));
@@ -97,13 +97,29 @@ fn images_are(subject: &Subject, after: &Value) -> Vec<Condition> {
         .collect()
 }
 
-/// The revision asked for, or the newest whose template is not the current one's.
-fn choose<'a>(revisions: &'a [Revision], current: &Value, to: Option<u64>) -> Result<&'a Revision, String> {
+/// Is all of the wanted template in the one that would be? The patch took out what is not in it; what the server adds
+/// all the same are defaults, and those of a newer version may be missing in an old revision.
+fn is_in(wanted: &Value, after: &Value) -> bool {
+    match (wanted, after) {
+        (Value::Object(wanted), Value::Object(after)) => wanted.iter().all(|(key, wanted)| is_in(wanted, after.get(key).unwrap_or(&Value::Null))),
+        (Value::Array(wanted), Value::Array(after)) => wanted.len() == after.len() && wanted.iter().zip(after).all(|(wanted, after)| is_in(wanted, after)),
+        (wanted, after) => wanted == after,
+    }
+}
+
+/// Has the controller seen the template as it is, and made a revision of it?
+fn is_observed(subject: &Subject) -> bool {
+    subject.object["status"]["observedGeneration"].as_i64() >= subject.object["metadata"]["generation"].as_i64()
+}
+
+/// The revision asked for, or the one before the current. That is the one with the current template; where none has it
+/// exactly (an old server wrote other defaults), it is the newest if the controller has made it.
+fn choose<'a>(revisions: &'a [Revision], current: &Value, observed: bool, to: Option<u64>) -> Result<&'a Revision, String> {
     let known = || revisions.iter().map(|revision| revision.number.to_string()).collect::<Vec<_>>().join(", ");
     match to {
         Some(to) => revisions.iter().find(|revision| revision.number == to).ok_or_else(|| format!("there is no revision {to}; there are {}", known())),
         None => {
-            let now = revisions.iter().rposition(|revision| revision.template == *current).unwrap_or(revisions.len());
+            let now = revisions.iter().rposition(|revision| revision.template == *current).unwrap_or(revisions.len().saturating_sub(usize::from(observed)));
             revisions[..now].last().ok_or_else(|| "there is no earlier revision".to_string())
         }
     }
@@ -164,11 +180,27 @@ mod tests {
     #[test]
     fn without_a_number_it_is_the_one_before_the_current() {
         let revisions = [revision(1, "a"), revision(3, "b"), revision(4, "c")];
-        assert_eq!(choose(&revisions, &json!({"image": "c"}), None).unwrap().number, 3);
-        assert_eq!(choose(&revisions, &json!({"image": "b"}), None).unwrap().number, 1);
-        assert_eq!(choose(&revisions, &json!({"image": "new"}), None).unwrap().number, 4);
-        assert!(choose(&revisions, &json!({"image": "a"}), None).is_err());
-        assert_eq!(choose(&revisions, &json!({"image": "c"}), Some(1)).unwrap().number, 1);
-        assert_eq!(choose(&revisions, &json!({"image": "c"}), Some(2)).err().unwrap(), "there is no revision 2; there are 1, 3, 4");
+        let before = |image: &str, observed: bool| choose(&revisions, &json!({"image": image}), observed, None).map(|revision| revision.number);
+        assert_eq!(before("c", true), Ok(3));
+        assert_eq!(before("b", true), Ok(1));
+        assert_eq!(before("a", true), Err("there is no earlier revision".into()));
+        assert_eq!(before("new", false), Ok(4), "the current one has no revision yet");
+        assert_eq!(before("c with other defaults", true), Ok(3));
+        assert_eq!(choose(&[], &json!({}), true, None).err().unwrap(), "there is no earlier revision");
+    }
+
+    #[test]
+    fn with_a_number_it_is_that_one_or_none() {
+        let revisions = [revision(1, "a"), revision(3, "b"), revision(4, "c")];
+        assert_eq!(choose(&revisions, &json!({"image": "c"}), true, Some(1)).unwrap().number, 1);
+        assert_eq!(choose(&revisions, &json!({"image": "c"}), true, Some(2)).err().unwrap(), "there is no revision 2; there are 1, 3, 4");
+    }
+
+    #[test]
+    fn a_default_that_the_server_adds_is_no_difference_and_a_value_that_stays_is_one() {
+        let wanted = json!({"spec": {"containers": [{"name": "app", "image": "a:1"}]}});
+        assert!(is_in(&wanted, &json!({"spec": {"containers": [{"name": "app", "image": "a:1", "newDefault": true}], "other": 1}})));
+        assert!(!is_in(&wanted, &json!({"spec": {"containers": [{"name": "app", "image": "a:2"}]}})));
+        assert!(!is_in(&wanted, &json!({"spec": {"containers": [{"name": "app", "image": "a:1"}, {"name": "proxy"}]}})));
     }
 }

@@ -126,15 +126,16 @@ fn metadata(source: &Value, name: &str) -> Map<String, Value> {
 
 /// A dry run makes a new uid each time; with it in the diff no two plans would be the same.
 fn without_generated(mut job: Value) -> Value {
-    drop_generated_labels(&mut job["metadata"]["labels"]);
-    drop_generated_labels(&mut job["spec"]["template"]["metadata"]["labels"]);
-    if let Some(spec) = job["spec"].as_object_mut() {
-        spec.remove("selector");
-    }
     for metadata in ["/metadata", "/spec/template/metadata"] {
+        if let Some(labels) = job.pointer_mut(&format!("{metadata}/labels")) {
+            drop_generated_labels(labels);
+        }
         if let Some(Value::Object(metadata)) = job.pointer_mut(metadata) {
             metadata.retain(|_, value| !value.is_null() && value.as_object().is_none_or(|labels| !labels.is_empty()));
         }
+    }
+    if let Some(spec) = job["spec"].as_object_mut() {
+        spec.remove("selector");
     }
     job
 }

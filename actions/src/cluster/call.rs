@@ -12,6 +12,9 @@ use std::{
 /// No answer that we ask for is longer.
 const LONGEST_ANSWER: usize = 64 << 20;
 
+/// Who we are in the cluster's own audit log.
+const USER_AGENT: &str = concat!("petrel/", env!("CARGO_PKG_VERSION"));
+
 /// One HTTP exchange.
 pub(super) struct Call<'a> {
     pub method: http::Method,
@@ -63,7 +66,7 @@ impl Cluster {
                 return Err(other(format!("not tried: no turn or no credentials within {} s", call.timeout.as_secs())));
             }
         };
-        let mut request = http::Request::builder().method(call.method).uri(&call.path).header(http::header::ACCEPT, "application/json, */*");
+        let mut request = http::Request::builder().method(call.method).uri(&call.path).header(http::header::ACCEPT, "application/json, */*").header(http::header::USER_AGENT, USER_AGENT);
         if let Some(bearer) = bearer {
             request = request.header(http::header::AUTHORIZATION, bearer);
         }
