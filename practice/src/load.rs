@@ -1,0 +1,87 @@
+//! What pods use and what they log: made up, but the same for everybody who asks, and moving with the time of day.
+
+use crate::object::{self, annotation, at, list, text};
+use crate::quantity;
+use serde_json::Value;
+
+/// Overrides what a pod uses: `250m`. For tests of autoscalers.
+const CPU: &str = "practice.petrel.dev/cpu";
+
+/// Between 0 and 1, by name and number.
+fn chance(seed: &str, number: i64) -> f64 {
+    (object::fnv(format!("{seed}/{number}").as_bytes()) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// Cores and bytes that a container uses at a moment (seconds since 1970).
+pub(crate) fn usage(pod: &Value, container: &Value, at_second: i64) -> (f64, f64) {
+    let asked = |resource: &str, fallback: f64| quantity::parse(at(container, &["resources", "requests", resource])).unwrap_or(fallback);
+    let (cpu, memory) = (asked("cpu", 0.05), asked("memory", 64.0 * 1_048_576.0));
+    if let Some(fixed) = annotation(pod, CPU).and_then(|value| quantity::parse(&value.into())) {
+        return (fixed, memory * 0.6);
+    }
+    // A daily wave around half of what was asked for, with noise per pod and half minute.
+    let hour = (at_second % 86_400) as f64 / 3600.0;
+    let wave = ((hour - 14.0) / 24.0 * std::f64::consts::TAU).cos();
+    let noise = chance(object::name(pod), at_second / 30) - 0.5;
+    let share = (0.5 + 0.25 * wave + 0.2 * noise).max(0.02);
+    (cpu * share, memory * (0.55 + 0.1 * wave + 0.05 * noise))
+}
+
+/// One line of a log, with the second at which it was written.
+pub(crate) struct Line {
+    pub at: i64,
+    pub text: String,
+}
+
+/// Seconds between lines.
+const PACE: i64 = 3;
+/// A log is at most this long; older lines have been rotated away.
+const KEPT: i64 = 2000;
+
+/// The lines that a container wrote between two moments.
+pub(crate) fn log(pod: &Value, container: &str, from: i64, to: i64, crashed: bool) -> Vec<Line> {
+    let from_kept = from.max(to - KEPT * PACE);
+    let mut lines = Vec::new();
+    if from_kept == from {
+        lines.push(Line { at: from, text: format!("level=info msg=\"starting\" service={container} pod={}", object::name(pod)) });
+        lines.push(Line { at: from, text: "level=info msg=\"configuration loaded\" sources=env,file".into() });
+    }
+    let first = from_kept + PACE;
+    let mut moment = first - first.rem_euclid(PACE) + if first.rem_euclid(PACE) == 0 { 0 } else { PACE };
+    while moment <= to {
+        lines.push(Line { at: moment, text: sentence(pod, container, moment) });
+        moment += PACE;
+    }
+    if crashed {
+        lines.push(Line { at: to, text: "level=error msg=\"cannot open the database\" error=\"connection refused\" attempts=5".into() });
+        lines.push(Line { at: to, text: "panic: giving up: no database".into() });
+    }
+    lines
+}
+
+fn sentence(pod: &Value, container: &str, moment: i64) -> String {
+    let name = object::name(pod);
+    let roll = chance(name, moment);
+    let ms = 3.0 + 90.0 * chance(name, moment + 1).powi(4);
+    let number = (chance(name, moment + 2) * 90_000.0) as u32 + 10_000;
+    if roll > 0.985 {
+        return format!("level=warn msg=\"slow request\" path=/{container}/{number} duration_ms={:.0}", ms + 900.0);
+    }
+    match container {
+        "db" | "postgres" => match (roll * 3.0) as u32 {
+            0 => format!("LOG:  checkpoint complete: wrote {} buffers ({:.1}%); {ms:.3} s total", number / 100, ms / 10.0),
+            1 => format!("LOG:  automatic vacuum of table \"shop.public.orders\": index scans: 1, removed {} tuples", number / 50),
+            _ => format!("LOG:  duration: {ms:.3} ms  statement: SELECT * FROM orders WHERE id = {number}"),
+        },
+        "payments" => format!("level=info msg=\"payment captured\" order={number} provider=stripe duration_ms={ms:.0}"),
+        "checkout" => format!("level=info msg=\"order placed\" order={number} items={} duration_ms={ms:.0}", number % 7 + 1),
+        "cart" => format!("level=info msg=\"item added\" cart={number:x} duration_ms={ms:.0}"),
+        "node-agent" => format!("level=info msg=\"metrics shipped\" samples={number} duration_ms={ms:.0}"),
+        _ => format!("level=info msg=\"GET /\" status=200 request={number:x} duration_ms={ms:.0}"),
+    }
+}
+
+/// The spec of a container by name.
+pub(crate) fn container<'a>(pod: &'a Value, name: &str) -> Option<&'a Value> {
+    list(pod, &["spec", "containers"]).iter().chain(list(pod, &["spec", "initContainers"])).find(|container| text(container, &["name"]) == name)
+}
