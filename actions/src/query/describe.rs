@@ -1,6 +1,6 @@
 //! `describe`: the parts of an object that people look for when something is wrong.
 
-use super::{Answer, Query, QueryError, age::age, column, events, place, pod_status::pod_status};
+use super::{Answer, Query, QueryError, age::age, column, events, place, pod_status::pod_status, redact::redact};
 use crate::{
     catalogue::{controller, masked, pods_of, yaml},
     cluster::Cluster,
@@ -77,7 +77,8 @@ fn fields(kind: &str, object: &Value, now: Timestamp) -> Vec<(String, String)> {
     let mut fields: Vec<(String, String)> = Vec::new();
     let mut add = |label: &str, value: String| {
         if !value.is_empty() && value != "<none>" {
-            fields.push((label.to_string(), value));
+            // Messages of controllers and programs are in here too.
+            fields.push((label.to_string(), redact(&value).replace('\n', " ")));
         }
     };
     let text = |value: &Value| value.as_str().unwrap_or_default().to_string();

@@ -51,6 +51,9 @@ async fn answer(cluster: &Cluster, namespace: Option<&str>, matches: &clap::ArgM
     let selector = matches.get_one::<String>("selector").map(|text| selector::parse(text).map(|selector| selector.to_string())).transpose().map_err(QueryError::Invalid)?;
     let what = what(cluster, word).await?;
     if what.kind == "Event" {
+        if name.is_some() || selector.is_some() {
+            return Err(QueryError::Invalid("events are picked by what they are about: events deploy/checkout".into()));
+        }
         return events::recent(cluster, namespace, None).await;
     }
     let namespace = namespace.filter(|_| what.namespaced);
