@@ -3,6 +3,7 @@
 mod audit;
 mod ceiling;
 mod chain;
+mod change;
 mod checkpoint;
 mod copy;
 mod error;
@@ -51,6 +52,7 @@ const RESTED: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Ledger {
     pool: PgPool,
+    waker: notify::Waker,
 }
 
 /// How to reach the database.
@@ -87,7 +89,7 @@ impl Ledger {
             .await
             .map_err(wrong)?;
         schema::check(&pool).await?;
-        Ok(Ledger { pool })
+        Ok(Ledger { waker: notify::Waker::start(pool.clone()), pool })
     }
 
     /// Brings the schema up to date as its owner, and grants the serving role what it needs and no more: no UPDATE,
