@@ -20,7 +20,7 @@ pub struct Open {
 impl Open {
     /// Stops a private server that this process started.
     pub async fn close(self) -> Result<()> {
-        drop(self.ledger);
+        self.ledger.close().await;
         match self.private {
             Some(private) => private.stop().await.context("stop the private Postgres"),
             None => Ok(()),

@@ -1,3 +1,6 @@
 //! The doors, against a real database.
 
+mod api;
 mod console;
+mod draw;
+mod grammar;

@@ -113,8 +113,8 @@ fn report(found: &Verified, checkpoints: usize, keyed: bool) {
     println!("{} entries, sealed to position {}, head {}", found.entries, found.seq, found.head);
     match (checkpoints, keyed) {
         (0, _) => println!("held against no checkpoint: a cut tail or a replaced chain would not show"),
-        (n, true) => println!("held against {n} signed checkpoints"),
-        (n, false) => println!("held against {n} checkpoints whose signer is not known: give --key"),
+        (n, true) => println!("held against {} with the trusted signature", count(n, "checkpoint")),
+        (n, false) => println!("held against {} whose signer is not known: give --key", count(n, "checkpoint")),
     }
     match found.unsealed_total {
         0 => {}
@@ -131,7 +131,11 @@ fn report(found: &Verified, checkpoints: usize, keyed: bool) {
     if unlisted > 0 {
         println!("and {unlisted} more");
     }
-    println!("{} faults: the record is not what was written. Keep the database as it is, and compare with a backup.", found.faults_total);
+    println!("{}: the record is not what was written. Keep the database as it is, and compare with a backup.", count(usize::try_from(found.faults_total).unwrap_or(usize::MAX), "fault"));
+}
+
+fn count(n: usize, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
 fn list(ids: &[i64], total: u64) -> String {

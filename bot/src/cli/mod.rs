@@ -8,7 +8,7 @@ mod explain;
 use crate::{config::Config, database, grammar, serve};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{io::{IsTerminal, Write}, path::PathBuf, process::ExitCode};
 use tracing_subscriber::EnvFilter;
 
 /// Changes to clusters, asked for in chat, approved by people, done once, verified and recorded.
@@ -65,11 +65,13 @@ pub fn main() -> ExitCode {
     // Before anything opens a connection: with two providers linked in, rustls would not choose.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let petrel = Petrel::parse();
+    // What the libraries below say of a failed call is said again, in our words, by whoever made the call.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(match petrel.command {
-        Command::Serve(_) => "info",
-        _ => "error",
+        Command::Serve(_) => "info,kube_client=off,sqlx=warn",
+        _ => "error,kube_client=off",
     }));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
     // Two threads carry a replica; Postgres and the clusters do the work.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = runtime.map_err(Into::into).and_then(|runtime| {

@@ -104,7 +104,7 @@ fn sentence(view: &RequestView, past_time: bool) -> Option<String> {
         RequestState::Awaiting => match &request.decision {
             Decision::Needs { quorum, .. } => {
                 let plan = if request.revision > 1 { format!("{note}This is plan {}; votes start over. ", request.revision) } else { note };
-                format!("{plan}Waits for {}.", voters(quorum))
+                format!("{plan}Waits for {}.", voters(quorum, &tally(quorum, &request.ask.person, &view.votes)))
             }
             _ => note,
         },
@@ -130,9 +130,14 @@ fn sentence(view: &RequestView, past_time: bool) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-fn voters(quorum: &Quorum) -> String {
-    let people = if quorum.votes == 1 { "someone" } else { &format!("{} people", quorum.votes) };
-    format!("{people} of {}", quorum.groups.join(" or "))
+fn voters(quorum: &Quorum, so_far: &Tally) -> String {
+    let groups = quorum.groups.join(" or ");
+    match so_far {
+        Tally::Waiting { have: 0, need: 1 } => format!("someone of {groups}"),
+        Tally::Waiting { have: 0, need } => format!("{need} people of {groups}"),
+        Tally::Waiting { have, need } => format!("{} more of {groups}", need.saturating_sub(*have)),
+        Tally::Approved | Tally::Denied { .. } => groups,
+    }
 }
 
 fn fields(view: &RequestView) -> Vec<(String, String)> {

@@ -108,8 +108,29 @@ fn find(words: &[Word], text: &str) -> Option<Range<usize>> {
     }
     let same = words.iter().find(|word| word.text == text);
     let option = || words.iter().find(|word| word.text.split_once('=').is_some_and(|(name, value)| name == text || value == text));
-    let part = || words.iter().find(|word| word.text.contains(text));
-    same.or_else(option).or_else(part).map(|word| word.span.clone())
+    let whole = same.or_else(option).map(|word| word.span.clone());
+    whole.or_else(|| words.iter().find_map(|word| {
+        let start = word.span.start + word.text.find(text)?;
+        // With quotes or escapes inside, places in the text are not places in the line.
+        Some(if word.span.len() == word.text.len() { start..start + text.len() } else { word.span.clone() })
+    }))
+}
+
+/// The last place where an option was written, long or short; `option` is `--namespace <NAMESPACE>`.
+fn find_option(words: &[Word], command: Option<&clap::Command>, option: &str) -> Option<Range<usize>> {
+    let name = option.split([' ', '=']).next().unwrap_or_default();
+    let arg = command?.get_arguments().find(|arg| arg.get_long().is_some_and(|long| name.strip_prefix("--") == Some(long)));
+    let short = arg.and_then(clap::Arg::get_short).map(|short| format!("-{short}"));
+    let is_it = |word: &&Word| {
+        let typed = word.text.split('=').next().unwrap_or_default();
+        typed == name || short.as_ref().is_some_and(|short| word.text.starts_with(short.as_str()))
+    };
+    words.iter().rfind(is_it).map(|word| word.span.clone())
+}
+
+/// `NAMESPACE` of `--namespace <NAMESPACE>` and of `<NAMESPACE>`.
+fn value_name(argument: &str) -> &str {
+    argument.split_once('<').map_or(argument, |(_, name)| name.trim_end_matches(['>', '.', ']']))
 }
 
 /// The nearest of some names, if one is near.
@@ -126,7 +147,8 @@ pub fn clap(error: &clap::Error, words: &[Word]) -> Wrong {
     let argument = context(ContextKind::InvalidArg);
     let first = argument.first().cloned().unwrap_or_default();
     let value = context(ContextKind::InvalidValue).into_iter().next().unwrap_or_default();
-    let command = named(words.iter().map(|word| word.text.as_str())).map_or("petrel", |command| command.get_name());
+    let tree = named(words.iter().map(|word| word.text.as_str()));
+    let command = tree.map_or("petrel", |command| command.get_name());
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let typed = context(ContextKind::InvalidSubcommand).into_iter().next().unwrap_or_default();
@@ -136,7 +158,8 @@ pub fn clap(error: &clap::Error, words: &[Word]) -> Wrong {
                 .hint(near.unwrap_or_else(|| "`help` lists all commands.".into()))
         }
         ErrorKind::UnknownArgument if first.starts_with('-') => {
-            let near = context(ContextKind::SuggestedArg).into_iter().next().map(|near| format!("Did you mean {near}?"));
+            let longs = tree.into_iter().flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_long);
+            let near = nearest(first.trim_start_matches('-'), longs).map(|near| format!("Did you mean --{near}?"));
             Wrong::at(&first, words, format!("{command} has no option '{first}'"))
                 .hint(near.unwrap_or_else(|| format!("`help {command}` lists its options.")))
         }
@@ -144,8 +167,7 @@ pub fn clap(error: &clap::Error, words: &[Word]) -> Wrong {
             .hint("A text of several words needs quotes: --why \"flash sale\".".into()),
         ErrorKind::MissingRequiredArgument => Wrong::missing(format!("{command} also needs {}", argument.join(" and "))),
         ErrorKind::InvalidValue if value.is_empty() => {
-            let option = first.split_whitespace().next().unwrap_or_default();
-            Wrong::at(option, words, format!("{first} needs a value"))
+            Wrong { message: format!("{first} needs a value"), hint: None, span: find_option(words, tree, &first) }
         }
         ErrorKind::InvalidValue => {
             let valid = context(ContextKind::ValidValue);
@@ -154,15 +176,15 @@ pub fn clap(error: &clap::Error, words: &[Word]) -> Wrong {
         }
         ErrorKind::ValueValidation => {
             let why = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-            Wrong::at(&value, words, format!("'{value}' is not a valid {}{why}", first.trim_matches(['<', '>'])))
+            Wrong::at(&value, words, format!("'{value}' is not a valid {}{why}", value_name(&first)))
         }
         ErrorKind::ArgumentConflict => {
             let prior = context(ContextKind::PriorArg).join(" and ");
-            let option = first.split_whitespace().next().unwrap_or_default();
-            Wrong::at(option, words, match prior.is_empty() || prior == first {
+            let message = match prior.is_empty() || prior == first {
                 true => format!("{first} is there twice"),
                 false => format!("{first} cannot be used with {prior}"),
-            })
+            };
+            Wrong { message, hint: None, span: find_option(words, tree, &first) }
         }
         _ => {
             let rendered = error.render().to_string();
