@@ -2,7 +2,6 @@
 
 mod catalogue;
 mod cluster;
-mod gate;
 mod policy;
 mod query;
 mod scene;

@@ -1,6 +1,7 @@
 //! The doors, against a real database.
 
 mod api;
+mod chat;
 mod console;
 mod draw;
 mod grammar;

@@ -41,9 +41,7 @@
     }
     const told = find("[data-notices]", old);
     const place = find("[data-notices]", fresh);
-    // What was said about a state that is over is over too.
-    const state = (root) => find("[data-status]", root)?.textContent;
-    if (told && place && !place.hasChildNodes() && state(old) === state(fresh)) place.append(...told.childNodes);
+    if (told && place && !place.hasChildNodes()) place.append(...told.childNodes);
     localise(fresh);
     old.replaceWith(fresh);
     if (focus) focus.focus();
@@ -250,8 +248,6 @@
     const up = event.key === "ArrowUp", down = event.key === "ArrowDown";
     if (open && (up || down)) {
       event.preventDefault();
-      // A late answer must not take away what is being chosen: Enter would send the half line.
-      clearTimeout(wait); asked++;
       const last = found.length - 1;
       if (down) choose(chosen === last ? 0 : chosen + 1);
       else choose(chosen <= 0 ? last : chosen - 1);

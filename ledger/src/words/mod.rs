@@ -8,7 +8,7 @@ mod plan;
 mod request;
 mod run;
 #[cfg(test)]
-pub(crate) mod sample;
+mod sample;
 mod target;
 mod vote;
 
