@@ -44,7 +44,10 @@ create table request (
     check (state not in ('awaiting', 'denied') or decision ->> 'decision' = 'needs'),
     -- Only what has started needs a mark to be called off.
     check (cancel is null or state in ('running', 'verifying', 'succeeded', 'cancelled', 'failed', 'rolled_back', 'unknown'))
-);
+)
+-- A request changes some four times in its life. No index is on its state, and there is room beside it, so that most of its
+-- changes touch no index. Those at work are found through their runs.
+with (fillfactor = 60);
 
 create index request_created on request (created_at desc);
 create index request_target on request (target, created_at desc);
@@ -52,7 +55,6 @@ create index request_person on request (person, created_at desc);
 create index request_cluster on request (cluster, created_at desc);
 -- The eight characters that people type (RequestId::short).
 create index request_short on request (right(id::text, 8));
-create index request_live on request (cluster, target) where state in ('approved', 'running', 'verifying');
 create index request_expiring on request (expires_at) where expires_at is not null;
 
 -- Which state may follow which, and what never changes.
@@ -154,6 +156,25 @@ create table run (
 create index run_queue on run (queued_at) where ended_at is null;
 -- One live run per target: what has started and has not ended, whether or not somebody holds it now.
 create unique index run_one_per_target on run (target) where started_at is not null and ended_at is null;
+
+-- Who waits for a target.
+create index run_waiting on run (target) where started_at is null and ended_at is null;
+
+-- The oldest run that may be claimed now, and its request, both locked. A queue grows and shrinks faster than statistics
+-- follow, and a plan that sorts it makes every claim as slow as the queue is long: so it is always walked in order.
+create function next_run() returns table (request request, run json) language plpgsql set enable_sort = off as $$
+begin
+    return query
+    select r, row_to_json(u)
+    from run u join request r on r.id = u.request
+    where u.ended_at is null and (u.lease_until is null or u.lease_until < now())
+      and r.state in ('approved', 'running', 'verifying')
+      and not exists (
+          select from run other
+          where other.target = u.target and other.id <> u.id and other.started_at is not null and other.ended_at is null)
+    order by u.queued_at limit 1
+    for no key update of r, u skip locked;
+end $$;
 
 create function run_guard() returns trigger language plpgsql as $$
 begin

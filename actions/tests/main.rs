@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod cluster;
+mod gate;
 mod policy;
 mod query;
 mod scene;

@@ -9,7 +9,7 @@ use actions::{
 use anyhow::{Context, Result};
 use axum::serve::ListenerExt;
 use jiff::Timestamp;
-use std::{future::Future, time::Duration, time::Instant};
+use std::{future::Future, net::SocketAddr, time::Duration, time::Instant};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -63,7 +63,7 @@ pub async fn serve(config: Config) -> Result<()> {
     });
     let address = app.config.address("/");
     tracing::info!(address, worker = app.worker, took_ms = begun.elapsed().as_millis(), "ready");
-    let server = axum::serve(listener, router(app.clone())).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let server = axum::serve(listener, router(app.clone()).into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(stop.clone().cancelled_owned());
     tasks.spawn(async move {
         if let Err(error) = server.await {
             tracing::error!(%error, "the HTTP server ended");

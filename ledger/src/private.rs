@@ -46,10 +46,14 @@ pub enum PrivateError {
     #[error("no PostgreSQL server is installed; on Debian: apt-get install postgresql")]
     NotInstalled,
     /// Another process owns the directory.
-    #[error("the private database in {0} is in use by another petrel; stop that one, or use another data directory")]
+    #[error(
+        "the private database in {0} is in use by another petrel; stop that one, or use another data directory"
+    )]
     InUse(PathBuf),
     /// The data directory was made by another major version.
-    #[error("the private database in {dir} was made by PostgreSQL {version}, which is not installed; install it, or use another data directory")]
+    #[error(
+        "the private database in {dir} was made by PostgreSQL {version}, which is not installed; install it, or use another data directory"
+    )]
     OtherVersion {
         /// Where.
         dir: PathBuf,
@@ -151,7 +155,8 @@ impl PrivatePostgres {
     /// unique, so that the same test may run many times.
     pub async fn database(&self, name: &str) -> Result<(String, String), PrivateError> {
         let template = self.template().await?;
-        let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric()).take(30).collect::<String>().to_lowercase();
+        let name: String =
+            name.chars().filter(|c| c.is_ascii_alphanumeric()).take(30).collect::<String>().to_lowercase();
         let unique = uuid::Uuid::new_v4().simple().to_string();
         let name = format!("test_{}_{name}_{}", jiff::Timestamp::now().as_second(), &unique[..8]);
         let mut admin = self.admin("postgres").await?;
@@ -203,10 +208,23 @@ impl PrivatePostgres {
         }
         private_folder(&making, self.user)?;
         let making_arg = making.to_string_lossy().into_owned();
-        self.program("initdb", &[
-            "--pgdata", &making_arg, "--username", "postgres", "--encoding", "UTF8", "--locale", "C", "--data-checksums",
-            "--auth", "trust", "--no-instructions",
-        ])
+        self.program(
+            "initdb",
+            &[
+                "--pgdata",
+                &making_arg,
+                "--username",
+                "postgres",
+                "--encoding",
+                "UTF8",
+                "--locale",
+                "C",
+                "--data-checksums",
+                "--auth",
+                "trust",
+                "--no-instructions",
+            ],
+        )
         .await?;
         // Nobody but the private socket's folder's owner (and root) comes this far, so `trust` trusts the folder's mode.
         let hba = making.join("pg_hba.conf");
@@ -221,12 +239,17 @@ impl PrivatePostgres {
             Err(_) => self.launch().await?,
         };
         for role in [OWNER, SERVING] {
-            let known = sqlx::query("select 1 from pg_roles where rolname = $1").bind(role).fetch_optional(&mut admin).await?;
+            let known = sqlx::query("select 1 from pg_roles where rolname = $1")
+                .bind(role)
+                .fetch_optional(&mut admin)
+                .await?;
             if known.is_none() {
                 admin.execute(AssertSqlSafe(format!("create role {role} login"))).await?;
             }
         }
-        let known = sqlx::query("select 1 from pg_database where datname = 'petrel'").fetch_optional(&mut admin).await?;
+        let known = sqlx::query("select 1 from pg_database where datname = 'petrel'")
+            .fetch_optional(&mut admin)
+            .await?;
         if known.is_none() {
             admin.execute(AssertSqlSafe(format!("create database petrel owner {OWNER}"))).await?;
         }
@@ -281,11 +304,15 @@ impl PrivatePostgres {
             sqlx::query("SELECT pg_advisory_lock(hashtext('petrel_template'))").execute(&mut admin).await?;
             if sqlx::query(known).bind(&template).fetch_optional(&mut admin).await?.is_none() {
                 let making = format!("{template}_making");
-                admin.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {making} WITH (FORCE)"))).await?;
+                admin
+                    .execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {making} WITH (FORCE)")))
+                    .await?;
                 admin.execute(AssertSqlSafe(format!("CREATE DATABASE {making} OWNER {OWNER}"))).await?;
                 Ledger::migrate(&self.url_of(&making, OWNER), SERVING).await?;
                 // Closed to everyone, because a database in use cannot be copied.
-                admin.execute(AssertSqlSafe(format!("ALTER DATABASE {making} ALLOW_CONNECTIONS false"))).await?;
+                admin
+                    .execute(AssertSqlSafe(format!("ALTER DATABASE {making} ALLOW_CONNECTIONS false")))
+                    .await?;
                 admin.execute(AssertSqlSafe(format!("ALTER DATABASE {making} RENAME TO {template}"))).await?;
             }
         }
@@ -337,7 +364,8 @@ impl PrivatePostgres {
     async fn pg_ctl(&self, args: &[&str]) -> Result<(), PrivateError> {
         let data = self.data().to_string_lossy().into_owned();
         let patience = PATIENCE.as_secs().to_string();
-        let args: Vec<&str> = args.iter().copied().chain(["--pgdata", &data, "--wait", "--timeout", &patience]).collect();
+        let args: Vec<&str> =
+            args.iter().copied().chain(["--pgdata", &data, "--wait", "--timeout", &patience]).collect();
         self.program("pg_ctl", &args).await
     }
 
@@ -353,7 +381,11 @@ impl PrivatePostgres {
             return Ok(());
         }
         let said = if output.stderr.is_empty() { output.stdout } else { output.stderr };
-        Err(PrivateError::Program { program, output: String::from_utf8_lossy(&said).trim().to_string(), log: self.log() })
+        Err(PrivateError::Program {
+            program,
+            output: String::from_utf8_lossy(&said).trim().to_string(),
+            log: self.log(),
+        })
     }
 }
 
@@ -372,7 +404,11 @@ fn open_lock(dir: &Path) -> Result<File, PrivateError> {
 /// Newest first; with `version`, only that major version.
 async fn installed(version: Option<&str>) -> Option<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = Vec::new();
-    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
+    let debian = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path().join("bin"));
     let asked = Command::new("pg_config").arg("--bindir").output().await.ok();
     let asked = asked.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -383,7 +419,11 @@ async fn installed(version: Option<&str>) -> Option<PathBuf> {
         // "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"
         let Ok(output) = Command::new(bin.join("postgres")).arg("--version").output().await else { continue };
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let major = text.split_whitespace().nth(2).and_then(|number| number.split('.').next()).and_then(|n| n.parse().ok());
+        let major = text
+            .split_whitespace()
+            .nth(2)
+            .and_then(|number| number.split('.').next())
+            .and_then(|n| n.parse().ok());
         if let Some(major) = major {
             found.push((major, bin));
         }
@@ -409,7 +449,8 @@ fn nobody() -> User {
 fn within_reach(dir: &Path) -> Result<PathBuf, PrivateError> {
     let mode = |path: &Path| fs::metadata(path).map(|meta| meta.mode()).map_err(file("look at", path));
     // What must be private is in folders of its own, which are closed.
-    fs::set_permissions(dir, Permissions::from_mode((mode(dir)? & 0o777) | 0o011)).map_err(file("open", dir))?;
+    fs::set_permissions(dir, Permissions::from_mode((mode(dir)? & 0o777) | 0o011))
+        .map_err(file("open", dir))?;
     for folder in dir.ancestors() {
         if mode(folder)? & 0o001 == 0 {
             let name = hex::encode(&Sha256::digest(dir.as_os_str().as_encoded_bytes())[..8]);
@@ -417,7 +458,9 @@ fn within_reach(dir: &Path) -> Result<PathBuf, PrivateError> {
             fs::create_dir_all(&elsewhere).map_err(file("create", &elsewhere))?;
             let sign = dir.join("database");
             match std::os::unix::fs::symlink(&elsewhere, &sign) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(file("create", &sign)(error)),
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(file("create", &sign)(error));
+                }
                 _ => return Ok(elsewhere),
             }
         }
@@ -428,7 +471,9 @@ fn within_reach(dir: &Path) -> Result<PathBuf, PrivateError> {
 /// A folder that only the server's user (and root) can enter.
 fn private_folder(path: &Path, user: Option<User>) -> Result<(), PrivateError> {
     match fs::DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(file("create", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(file("create", path)(error));
+        }
         _ => {}
     }
     if let Some(User { uid, gid }) = user {
@@ -442,7 +487,8 @@ fn private_folder(path: &Path, user: Option<User>) -> Result<(), PrivateError> {
 fn socket_dir(dir: &Path, user: Option<User>) -> Result<PathBuf, PrivateError> {
     let plain = |path: &Path| {
         let text = path.to_string_lossy();
-        text.len() <= LONGEST_SOCKET_DIR && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
+        text.len() <= LONGEST_SOCKET_DIR
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
     };
     let near = dir.join("socket");
     if plain(&near) {
@@ -454,7 +500,9 @@ fn socket_dir(dir: &Path, user: Option<User>) -> Result<PathBuf, PrivateError> {
     if let Ok(text) = fs::read_to_string(&remembered) {
         let far = PathBuf::from(text);
         // The temp folder is everybody's: only a folder that is still ours will do.
-        if fs::symlink_metadata(&far).is_ok_and(|meta| meta.is_dir() && meta.uid() == owner && meta.mode() & 0o077 == 0) {
+        if fs::symlink_metadata(&far)
+            .is_ok_and(|meta| meta.is_dir() && meta.uid() == owner && meta.mode() & 0o077 == 0)
+        {
             return Ok(far);
         }
     }

@@ -52,7 +52,8 @@ async fn a_stale_pid_file_and_a_long_path_do_not_matter() {
 
 #[tokio::test]
 async fn many_processes_may_want_a_fresh_database_at_once() {
-    let made = futures::future::join_all((0..8).map(|n| fresh(if n % 2 == 0 { "even" } else { "odd" }))).await;
+    let made =
+        futures::future::join_all((0..8).map(|n| fresh(if n % 2 == 0 { "even" } else { "odd" }))).await;
     for (ledger, owner_url) in made {
         ledger.ping().await.unwrap();
         Ledger::migrate(&owner_url, "petrel").await.expect("migrating twice changes nothing");

@@ -17,13 +17,19 @@ async fn count(sql: &sqlx::PgPool, query: &'static str) -> i64 {
 }
 
 async fn kinds(sql: &sqlx::PgPool, id: RequestId) -> Vec<String> {
-    sqlx::query_scalar("select kind from entry where request = $1 order by id").bind(id.0).fetch_all(sql).await.unwrap()
+    sqlx::query_scalar("select kind from entry where request = $1 order by id")
+        .bind(id.0)
+        .fetch_all(sql)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
 async fn a_request_comes_back_as_it_was_submitted() {
     let (ledger, _) = fresh("comesback").await;
-    for decision in [allow(), needs(2), Decision::Refuse { rule: "default".into(), reason: "no rule allows it".into() }] {
+    for decision in
+        [allow(), needs(2), Decision::Refuse { rule: "default".into(), reason: "no rule allows it".into() }]
+    {
         let request = submitted(&ledger, "checkout", decision).await;
         let view = ledger.view(request.id).await.unwrap().unwrap();
         assert_eq!(view.request, request);
@@ -39,14 +45,20 @@ async fn the_same_key_submits_once_whatever_the_number_of_calls() {
     let (ledger, sql) = fresh_with_sql("samekey").await;
     let ask = ask("checkout");
     let tries = (0..20).map(|_| {
-        let request = Request::new(RequestId::new(), ask.clone(), plan("checkout"), allow(), "policy-1".into(), NOW);
+        let request =
+            Request::new(RequestId::new(), ask.clone(), plan("checkout"), allow(), "policy-1".into(), NOW);
         let ledger = ledger.clone();
         async move { ledger.submit(&request).await.unwrap() }
     });
     let made = join_all(tries).await;
     assert_eq!(made.iter().filter(|(_, fresh)| *fresh).count(), 1);
     assert!(made.iter().all(|(request, _)| *request == made[0].0));
-    for query in ["select count(*) from request", "select count(*) from run", "select count(*) from entry", "select count(*) from card"] {
+    for query in [
+        "select count(*) from request",
+        "select count(*) from run",
+        "select count(*) from entry",
+        "select count(*) from card",
+    ] {
         assert_eq!(count(&sql, query).await, 1, "{query}");
     }
 }
@@ -80,7 +92,10 @@ async fn two_approvers_at_once_release_one_run() {
         let (bob, cat) = (vote(&request, "bob"), vote(&request, "cat"));
         let (a, b) = tokio::join!(ledger.vote(request.id, &bob), ledger.vote(request.id, &cat));
         let states = [a.unwrap().unwrap().state, b.unwrap().unwrap().state];
-        assert!(states.contains(&RequestState::Awaiting) && states.contains(&RequestState::Approved), "{states:?}");
+        assert!(
+            states.contains(&RequestState::Awaiting) && states.contains(&RequestState::Approved),
+            "{states:?}"
+        );
         assert_eq!(ledger.view(request.id).await.unwrap().unwrap().votes.len(), 2);
     }
     assert_eq!(count(&sql, "select count(*) from run").await, 10);
@@ -116,12 +131,16 @@ async fn the_sweeper_expires_what_is_over_and_only_that() {
 async fn what_is_called_off_never_runs() {
     let (ledger, _) = fresh("calledoff").await;
     let approved = submitted(&ledger, "checkout", allow()).await;
-    let cancelled = ledger.cancel(approved.id, &actor("bob"), Some("wrong cluster"), at(1)).await.unwrap().unwrap();
+    let cancelled =
+        ledger.cancel(approved.id, &actor("bob"), Some("wrong cluster"), at(1)).await.unwrap().unwrap();
     assert_eq!(cancelled.note.as_deref(), Some("called off by console:bob: wrong cluster"));
     assert_eq!(ledger.claim_run("w1", LEASE, at(2)).await.unwrap(), None);
     let again = ledger.cancel(approved.id, &actor("cat"), None, at(3)).await.unwrap();
     assert!(matches!(again, Err(Refusal::TooLate { .. })), "{again:?}");
-    assert_eq!(ledger.cancel(RequestId::new(), &actor("cat"), None, at(3)).await.unwrap(), Err(Refusal::NoSuchRequest));
+    assert_eq!(
+        ledger.cancel(RequestId::new(), &actor("cat"), None, at(3)).await.unwrap(),
+        Err(Refusal::NoSuchRequest)
+    );
 
     let running = submitted(&ledger, "cart", allow()).await;
     let claim = ledger.claim_run("w1", LEASE, at(2)).await.unwrap().unwrap();

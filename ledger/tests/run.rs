@@ -32,30 +32,54 @@ async fn a_run_lives_from_claim_to_end_and_every_change_is_on_record() {
     assert_eq!(ledger.queue_depth().await.unwrap(), (0, 1));
 
     ledger.intend_step(&fence, Phase::Act, 0, &json!({"resourceVersion": "41"}), at(3)).await.unwrap();
-    ledger.finish_step(&fence, Phase::Act, 0, StepState::Done, &json!({"resourceVersion": "42"}), at(4)).await.unwrap();
+    ledger
+        .finish_step(&fence, Phase::Act, 0, StepState::Done, &json!({"resourceVersion": "42"}), at(4))
+        .await
+        .unwrap();
     assert_eq!(ledger.begin_verify(&fence, at(300), at(5)).await.unwrap(), at(300));
     ledger.progress(&fence, "4 of 6 pods ready").await.unwrap();
     ledger.begin_undo(&fence, "pods crash", at(6)).await.unwrap();
     ledger.intend_step(&fence, Phase::Undo, 0, &json!({}), at(7)).await.unwrap();
     ledger.finish_step(&fence, Phase::Undo, 0, StepState::Done, &json!({}), at(8)).await.unwrap();
-    let ended = ledger.end_run(&fence, &Ended::RolledBack("pods crash; back to 3 replicas".into()), at(9)).await.unwrap();
+    let ended = ledger
+        .end_run(&fence, &Ended::RolledBack("pods crash; back to 3 replicas".into()), at(9))
+        .await
+        .unwrap();
 
     let view = ledger.view(request.id).await.unwrap().unwrap();
     assert_eq!((view.request.state, &view.request), (RequestState::RolledBack, &ended));
     let run = view.run.unwrap();
-    assert_eq!((run.phase, run.ended_at, run.undo_because.as_deref()), (Phase::Done, Some(at(9)), Some("pods crash")));
-    let steps: Vec<_> = view.steps.iter().map(|step| (step.phase, step.index, step.state, step.ended_at)).collect();
-    assert_eq!(steps, [(Phase::Act, 0, StepState::Done, Some(at(4))), (Phase::Undo, 0, StepState::Done, Some(at(8)))]);
+    assert_eq!(
+        (run.phase, run.ended_at, run.undo_because.as_deref()),
+        (Phase::Done, Some(at(9)), Some("pods crash"))
+    );
+    let steps: Vec<_> =
+        view.steps.iter().map(|step| (step.phase, step.index, step.state, step.ended_at)).collect();
+    assert_eq!(
+        steps,
+        [(Phase::Act, 0, StepState::Done, Some(at(4))), (Phase::Undo, 0, StepState::Done, Some(at(8)))]
+    );
     assert_eq!(view.steps[0].outcome, Some(json!({"resourceVersion": "42"})));
     assert_eq!(ledger.queue_depth().await.unwrap(), (0, 0));
 
-    let kinds: Vec<String> =
-        sqlx::query_scalar("select kind from entry where request = $1 order by id").bind(request.id.0).fetch_all(&sql).await.unwrap();
+    let kinds: Vec<String> = sqlx::query_scalar("select kind from entry where request = $1 order by id")
+        .bind(request.id.0)
+        .fetch_all(&sql)
+        .await
+        .unwrap();
     assert_eq!(
         kinds,
         [
-            "request.submitted", "vote.approved", "run.claimed", "step.intended", "step.done", "run.verifying", "run.undoing",
-            "step.intended", "step.done", "run.ended",
+            "request.submitted",
+            "vote.approved",
+            "run.claimed",
+            "step.intended",
+            "step.done",
+            "run.verifying",
+            "run.undoing",
+            "step.intended",
+            "step.done",
+            "run.ended",
         ]
     );
 }
@@ -101,7 +125,9 @@ async fn a_target_has_one_live_run_at_a_time() {
     submitted(&ledger, "checkout", allow()).await;
     submitted(&ledger, "checkout", allow()).await;
     claimed(&ledger, "w1", LEASE).await;
-    let second = sqlx::query("update run set started_at = now(), attempt = 1 where started_at is null and ended_at is null");
+    let second = sqlx::query(
+        "update run set started_at = now(), attempt = 1 where started_at is null and ended_at is null",
+    );
     assert!(second.execute(&sql).await.is_err(), "the database itself refuses a second one");
 }
 
@@ -112,7 +138,10 @@ async fn a_rescue_knows_the_steps_and_fences_every_write_of_the_lost_worker() {
     let lost = claimed(&ledger, "w1", NO_LEASE).await;
     ledger.intend_step(&lost.fence, Phase::Act, 0, &json!({"try": 1}), at(3)).await.unwrap();
     let rescue = claimed(&ledger, "w2", LEASE).await;
-    assert_eq!((rescue.run.id, rescue.run.attempt, rescue.request.state), (lost.run.id, 2, RequestState::Running));
+    assert_eq!(
+        (rescue.run.id, rescue.run.attempt, rescue.request.state),
+        (lost.run.id, 2, RequestState::Running)
+    );
     assert_eq!((rescue.steps.len(), rescue.steps[0].state), (1, StepState::Intended));
     assert!(rescue.fence.token > lost.fence.token);
     assert_eq!(rescue.run.started_at, lost.run.started_at);
@@ -167,16 +196,24 @@ async fn a_write_whose_answer_was_lost_may_be_repeated() {
     }
     let other = ledger.finish_step(&fence, Phase::Act, 0, StepState::Failed, &json!({}), at(4)).await;
     assert!(matches!(other, Err(LedgerError::Corrupt { .. })), "an outcome is final: {other:?}");
-    assert!(ledger.intend_step(&fence, Phase::Act, 0, &json!({}), at(4)).await.is_err(), "what is done is not intended anew");
+    assert!(
+        ledger.intend_step(&fence, Phase::Act, 0, &json!({}), at(4)).await.is_err(),
+        "what is done is not intended anew"
+    );
     assert_eq!(ledger.begin_verify(&fence, at(300), at(5)).await.unwrap(), at(300));
     assert_eq!(ledger.begin_verify(&fence, at(400), at(6)).await.unwrap(), at(300));
     let ended = ledger.end_run(&fence, &Ended::Succeeded, at(7)).await.unwrap();
     assert_eq!(ledger.end_run(&fence, &Ended::Succeeded, at(8)).await.unwrap(), ended);
-    assert_eq!(ledger.view(request.id).await.unwrap().unwrap().steps[0].intent, json!({"resourceVersion": "42"}));
-    let entries: i64 = sqlx::query_scalar("select count(*) from entry where kind in ('step.done', 'run.verifying', 'run.ended')")
-        .fetch_one(&sql)
-        .await
-        .unwrap();
+    assert_eq!(
+        ledger.view(request.id).await.unwrap().unwrap().steps[0].intent,
+        json!({"resourceVersion": "42"})
+    );
+    let entries: i64 = sqlx::query_scalar(
+        "select count(*) from entry where kind in ('step.done', 'run.verifying', 'run.ended')",
+    )
+    .fetch_one(&sql)
+    .await
+    .unwrap();
     assert_eq!(entries, 3);
 }
 
@@ -198,7 +235,11 @@ async fn a_new_plan_needs_new_votes_and_makes_a_new_run() {
     let moved = Plan { diff: "another".into(), ..plan("checkout") };
     let again = ledger.replan(&first.fence, &moved, &needs(1), "policy-2", at(3)).await.unwrap();
     assert_eq!((again.state, again.revision, again.digest), (RequestState::Awaiting, 2, moved.digest()));
-    assert_eq!(ledger.replan(&first.fence, &moved, &needs(1), "policy-2", at(3)).await.unwrap(), again, "its answer was lost");
+    assert_eq!(
+        ledger.replan(&first.fence, &moved, &needs(1), "policy-2", at(3)).await.unwrap(),
+        again,
+        "its answer was lost"
+    );
     let view = ledger.view(request.id).await.unwrap().unwrap();
     assert_eq!((view.request, view.votes, view.run), (again.clone(), vec![], None));
     assert_eq!(ledger.claim_run("w1", LEASE, at(4)).await.unwrap(), None);
@@ -224,7 +265,8 @@ async fn a_run_that_was_called_off_is_not_planned_anew() {
     ledger.cancel(request.id, &actor("bob"), None, at(3)).await.unwrap().unwrap();
     let same = ledger.replan(&claim.fence, &plan("checkout"), &allow(), "p", at(4)).await.unwrap();
     assert_eq!((same.state, same.revision, same.cancel), (RequestState::Running, 1, Some(actor("bob"))));
-    let ended = ledger.end_run(&claim.fence, &Ended::Cancelled("nothing was done".into()), at(5)).await.unwrap();
+    let ended =
+        ledger.end_run(&claim.fence, &Ended::Cancelled("nothing was done".into()), at(5)).await.unwrap();
     assert_eq!((ended.state, ended.note.as_deref()), (RequestState::Cancelled, Some("nothing was done")));
 }
 
@@ -252,7 +294,8 @@ async fn the_database_itself_guards_runs_and_steps() {
         "delete from run",
     ] {
         let result = sqlx::query(query).execute(&sql).await;
-        let code = result.as_ref().err().and_then(|error| error.as_database_error()?.code().map(String::from));
+        let code =
+            result.as_ref().err().and_then(|error| error.as_database_error()?.code().map(String::from));
         assert!(
             code.as_deref().is_some_and(|code| ["23514", "23505", "42501"].contains(&code)),
             "{query}: {result:?}"

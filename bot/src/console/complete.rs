@@ -47,20 +47,20 @@ pub(super) async fn words(
         cluster: room.and_then(|room| room.cluster.as_deref()),
         namespace: room.and_then(|room| room.namespace.as_deref()),
     };
-    let names = names_for(&app, &known, &viewer, &context, &typed.text);
+    let names = names_for(&app, &known, &viewer, &context, &typed.text).await;
     let words = grammar::complete(&typed.text, typed.text.len(), &context, &names);
     Ok(Json(words.into_iter().map(|word| choice(&typed.text, word, about)).collect()))
 }
 
 /// Names of the cluster and namespace meant, if this person may look there.
-fn names_for(app: &App, known: &names::Names, viewer: &Viewer, context: &Context<'_>, text: &str) -> Names {
+async fn names_for(app: &App, known: &names::Names, viewer: &Viewer, context: &Context<'_>, text: &str) -> Names {
     let meant = names::option(text, "-c", "--cluster").or(context.cluster);
     let Some(cluster) = meant.and_then(|name| app.clusters.get(name).ok()) else { return Names::default() };
     let who = Who { person: Person(viewer.name.clone()), groups: viewer.groups.clone() };
     if app.policy.current().may_query(&who, "get", cluster.name(), cluster.labels(), Timestamp::now()).is_err() {
         return Names::default();
     }
-    let known = known.of(&cluster);
+    let known = known.of(&cluster).await;
     let namespace = names::option(text, "-n", "--namespace").or(context.namespace);
     Names { namespaces: known.namespaces(), targets: known.targets(namespace) }
 }

@@ -41,7 +41,9 @@
     }
     const told = find("[data-notices]", old);
     const place = find("[data-notices]", fresh);
-    if (told && place && !place.hasChildNodes()) place.append(...told.childNodes);
+    // What was said about a state that is over is over too.
+    const state = (root) => find("[data-status]", root)?.textContent;
+    if (told && place && !place.hasChildNodes() && state(old) === state(fresh)) place.append(...told.childNodes);
     localise(fresh);
     old.replaceWith(fresh);
     if (focus) focus.focus();
@@ -248,6 +250,8 @@
     const up = event.key === "ArrowUp", down = event.key === "ArrowDown";
     if (open && (up || down)) {
       event.preventDefault();
+      // A late answer must not take away what is being chosen: Enter would send the half line.
+      clearTimeout(wait); asked++;
       const last = found.length - 1;
       if (down) choose(chosen === last ? 0 : chosen + 1);
       else choose(chosen <= 0 ? last : chosen - 1);

@@ -1,5 +1,4 @@
-//! Names that only a cluster knows, for completion: read in the background when someone types, kept for a moment, never
-//! waited for.
+//! Names that only a cluster knows, for completion: read in the background when someone types, kept for a moment.
 
 use actions::cluster::{Cluster, ClusterError};
 use serde_json::Value;
@@ -8,9 +7,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
+use tokio::task::JoinHandle;
 
 /// Names are read again after so long.
 const KEPT: Duration = Duration::from_secs(20);
+/// A first reading is waited for so long.
+const FIRST: Duration = Duration::from_millis(500);
 /// Objects of one kind read at most.
 const MOST: u32 = 500;
 /// What commands act on, and how people write it.
@@ -43,26 +45,46 @@ impl Known {
 
 /// What is known of every cluster.
 #[derive(Clone, Debug, Default)]
-pub struct Names(Arc<Mutex<HashMap<String, (Instant, Arc<Known>)>>>);
+pub struct Names(Arc<Mutex<HashMap<String, Entry>>>);
+
+#[derive(Debug, Default)]
+struct Entry {
+    asked: Option<Instant>,
+    known: Option<Arc<Known>>,
+}
 
 impl Names {
-    /// What is known now. What is not, or not lately, is asked for; the next letter typed has it.
-    pub fn of(&self, cluster: &Cluster) -> Arc<Known> {
+    /// What is known now; what is old is read again for the next letter. Only the very first reading is waited for, briefly.
+    pub async fn of(&self, cluster: &Cluster) -> Arc<Known> {
+        let (known, reading) = self.look(cluster);
+        match (known, reading) {
+            (Some(known), _) => known,
+            (None, Some(reading)) => match tokio::time::timeout(FIRST, reading).await {
+                Ok(Ok(known)) => known,
+                _ => Arc::default(),
+            },
+            (None, None) => Arc::default(),
+        }
+    }
+
+    /// What is known, and the task that reads it anew if it is time for that.
+    fn look(&self, cluster: &Cluster) -> (Option<Arc<Known>>, Option<JoinHandle<Arc<Known>>>) {
         let now = Instant::now();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = all.get(cluster.name());
-        let is_fresh = known.is_some_and(|(asked, _)| now.duration_since(*asked) < KEPT);
-        let known = known.map(|(_, known)| known.clone()).unwrap_or_default();
-        if !is_fresh {
-            all.insert(cluster.name().to_string(), (now, known.clone()));
-            let (names, cluster) = (self.clone(), cluster.clone());
-            tokio::spawn(async move {
-                let fresh = Arc::new(read(&cluster).await);
-                let mut all = names.0.lock().unwrap_or_else(PoisonError::into_inner);
-                all.insert(cluster.name().to_string(), (Instant::now(), fresh));
-            });
+        let entry = all.entry(cluster.name().to_string()).or_default();
+        let known = entry.known.clone();
+        if entry.asked.is_some_and(|asked| now.duration_since(asked) < KEPT) {
+            return (known, None);
         }
-        known
+        entry.asked = Some(now);
+        let (names, cluster) = (self.clone(), cluster.clone());
+        let reading = tokio::spawn(async move {
+            let fresh = Arc::new(read(&cluster).await);
+            let mut all = names.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.entry(cluster.name().to_string()).or_default().known = Some(fresh.clone());
+            fresh
+        });
+        (known, Some(reading))
     }
 }
 

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
+use sqlx::{FromRow, Postgres, QueryBuilder};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -43,26 +43,6 @@ pub struct EntryFilter {
     pub before: Option<i64>,
     /// At most, newest first.
     pub limit: u32,
-}
-
-/// Appends an entry inside the caller's transaction, so that it stands or falls with the change it describes.
-pub(crate) async fn append(
-    tx: &mut PgConnection,
-    kind: &str,
-    actor: &str,
-    request: Option<RequestId>,
-    body: &Value,
-    now: Timestamp,
-) -> Result<i64, LedgerError> {
-    sqlx::query_scalar("insert into entry (at, kind, actor, request, body) values ($1, $2, $3, $4, $5::json) returning id")
-        .bind(utc(now))
-        .bind(kind)
-        .bind(actor)
-        .bind(request.map(|id| id.0))
-        .bind(body.to_string())
-        .fetch_one(tx)
-        .await
-        .map_err(sql("append an entry"))
 }
 
 #[derive(FromRow)]

@@ -41,7 +41,11 @@ pub struct Full {
 
 /// The first ceiling that leaves no room for this request, if it is approved. The locks taken here end with the transaction, so that the next one
 /// counts what this one adds.
-pub(super) async fn full(tx: &mut PgConnection, ceilings: &[Ceiling], request: &Request) -> Result<Option<Full>, LedgerError> {
+pub(super) async fn full(
+    tx: &mut PgConnection,
+    ceilings: &[Ceiling],
+    request: &Request,
+) -> Result<Option<Full>, LedgerError> {
     if request.state != RequestState::Approved {
         return Ok(None);
     }
@@ -59,13 +63,14 @@ pub(super) async fn full(tx: &mut PgConnection, ceilings: &[Ceiling], request: &
     keys.sort();
     keys.dedup();
     for key in keys {
-        let lock = sqlx::query("select pg_advisory_xact_lock(hashtextextended('petrel ceiling ' || $1, 0))").bind(key);
+        let lock = sqlx::query("select pg_advisory_xact_lock(hashtextextended('petrel ceiling ' || $1, 0))")
+            .bind(key);
         lock.execute(&mut *tx).await.map_err(wrong)?;
     }
     for ceiling in ceilings {
         let at_work: i64 = sqlx::query_scalar(
-            "select count(*) from request
-             where state in ('approved', 'running', 'verifying') and (expires_at is null or expires_at > $1)
+            "select count(*) from request join run on run.request = request.id
+             where run.ended_at is null and (expires_at is null or expires_at > $1)
                and case $2 when 'person' then person = $3 when 'action' then cluster = $4 and action = $5 else cluster = $4 end",
         )
         .bind(utc(request.updated_at))

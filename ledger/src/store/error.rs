@@ -41,7 +41,10 @@ impl LedgerError {
     pub fn is_passing(&self) -> bool {
         let LedgerError::Sql { source, .. } = self else { return false };
         match source {
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed | sqlx::Error::BeginFailed => true,
+            sqlx::Error::Io(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::BeginFailed => true,
             sqlx::Error::Database(error) => error.code().is_some_and(|code| is_passing_code(&code)),
             _ => false,
         }
@@ -53,7 +56,8 @@ fn is_passing_code(code: &str) -> bool {
     // 08: connection; 40: rolled back (serialization, deadlock); 53: out of a resource.
     // 57P: shut down, crashed, starting up; 25P03: idle in a transaction for too long; 25006: read-only, as a primary is
     // that was just demoted; 55P03: lock not available.
-    ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class)) || ["25P03", "25006", "55P03"].contains(&code)
+    ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class))
+        || ["25P03", "25006", "55P03"].contains(&code)
 }
 
 #[cfg(test)]

@@ -26,9 +26,9 @@ impl Ledger {
         let row: (i64, i64, i64, i64, i64, i64, i64, i64, f64) = sqlx::query_as(
             "select
                 (select count(*) from request where state = 'awaiting' and expires_at is not null),
-                (select count(*) from request where state = 'approved'),
-                (select count(*) from request where state = 'running'),
-                (select count(*) from request where state = 'verifying'),
+                (select count(*) from request where state = 'approved' and expires_at is not null),
+                (select count(*) from request join run on run.request = request.id where ended_at is null and state = 'running'),
+                (select count(*) from request join run on run.request = request.id where ended_at is null and state = 'verifying'),
                 (select count(*) from run where started_at is null and ended_at is null),
                 (select count(*) from run where started_at is not null and ended_at is null),
                 (select count(*) from delivery where shown < wanted),
@@ -39,7 +39,8 @@ impl Ledger {
         .fetch_one(&self.pool)
         .await
         .map_err(|source| LedgerError::Sql { what: WHAT, source })?;
-        let (awaiting, approved, running, verifying, queued, held, undelivered, unhandled, unsealed_age_s) = row;
+        let (awaiting, approved, running, verifying, queued, held, undelivered, unhandled, unsealed_age_s) =
+            row;
         let count = |n: i64| u64::try_from(n).unwrap_or(0);
         Ok(Gauges {
             open_requests: vec![

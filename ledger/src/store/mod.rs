@@ -3,6 +3,7 @@
 mod audit;
 mod ceiling;
 mod chain;
+mod change;
 mod checkpoint;
 mod copy;
 mod error;
@@ -51,6 +52,7 @@ const RESTED: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Ledger {
     pool: PgPool,
+    waker: notify::Waker,
 }
 
 /// How to reach the database.
@@ -87,18 +89,13 @@ impl Ledger {
             .await
             .map_err(wrong)?;
         schema::check(&pool).await?;
-        Ok(Ledger { pool })
+        Ok(Ledger { waker: notify::Waker::start(pool.clone()), pool })
     }
 
     /// Brings the schema up to date as its owner, and grants the serving role what it needs and no more: no UPDATE,
     /// DELETE or TRUNCATE on entries and seals. Safe to call from several replicas at once.
     pub async fn migrate(owner_url: &str, serving_role: &str) -> Result<(), LedgerError> {
         schema::migrate(owner_url, serving_role).await
-    }
-
-    /// Says goodbye on every connection, also of other handles to the same pool.
-    pub async fn close(self) {
-        self.pool.close().await;
     }
 
     /// One round trip; for readiness and `petrel check`. Returns the server's version.

@@ -1,24 +1,19 @@
 //! `LISTEN/NOTIFY` only wakes workers; whoever waits polls too.
 //!
-//! A transaction that notifies takes a lock that is global to the server while it commits, so those transactions flush
-//! one after the other. Notify where someone waits (a card, a run, a room), at best once per transaction, and never in
-//! the plain append path.
+//! A transaction that notifies takes a lock that is global to the server until its commit is flushed, so all such
+//! transactions would flush one after the other. Changes therefore notify after their commit, in batches, without a flush.
+//! A wake that is lost with its process costs one poll.
 
 use crate::*;
-use sqlx::PgConnection;
+use sqlx::PgPool;
 use sqlx::postgres::PgListener;
 use std::time::Duration;
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Between attempts to listen again.
 const RETRY: Duration = Duration::from_millis(500);
-
-/// A run was queued.
-pub(crate) async fn wake_runners(tx: &mut PgConnection) -> Result<(), LedgerError> {
-    sqlx::query("select pg_notify('petrel', 'run')").execute(tx).await.map_err(sql("wake the runners"))?;
-    Ok(())
-}
 
 /// What happened, by channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +36,17 @@ pub enum Wake {
 }
 
 impl Wake {
-    /// What a payload on our channel says; one transaction notifies once, so it may say two things.
+    fn payload(&self) -> String {
+        match self {
+            Wake::Run => "run".into(),
+            Wake::Card => "card".into(),
+            Wake::Room { place, message } => format!("room {message} {place}"),
+            Wake::Request(id) => format!("request {id}"),
+            Wake::Lost => "lost".into(),
+        }
+    }
+
+    /// What a payload on our channel says. A request that changed has a card that is due.
     fn parse(payload: &str) -> Vec<Wake> {
         let (word, rest) = payload.split_once(' ').unwrap_or((payload, ""));
         let room = || {
@@ -56,6 +61,37 @@ impl Wake {
             // From a newer replica; whoever waits polls too.
             _ => Vec::new(),
         }
+    }
+}
+
+/// Tells all replicas, this one too, what was committed.
+#[derive(Clone, Debug)]
+pub(crate) struct Waker {
+    payloads: mpsc::UnboundedSender<String>,
+}
+
+impl Waker {
+    /// Its task ends with the last clone.
+    pub(crate) fn start(pool: PgPool) -> Waker {
+        let (payloads, mut waiting) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut batch = Vec::new();
+            // While one batch is on its way the next one grows, so many changes at once cost few notifications.
+            while waiting.recv_many(&mut batch, 1000).await > 0 {
+                let told = sqlx::query(
+                    "select set_config('synchronous_commit', 'off', true), pg_notify('petrel', payload)
+                     from (select distinct unnest($1::text[]) as payload) p",
+                )
+                .bind(&batch)
+                .execute(&pool)
+                .await;
+                if let Err(error) = told {
+                    tracing::debug!(%error, wakes = batch.len(), "nobody was woken; whoever waits polls");
+                }
+                batch.clear();
+            }
+        });
+        Waker { payloads }
     }
 }
 
@@ -89,6 +125,12 @@ impl Drop for Listener {
 }
 
 impl Ledger {
+    /// To be called after the commit.
+    pub(crate) fn wake(&self, wake: Wake) {
+        // Only a runtime that is shutting down has no task to receive it.
+        let _ = self.waker.payloads.send(wake.payload());
+    }
+
     /// Opens a listening connection for all channels.
     pub async fn listen(&self) -> Result<Listener, LedgerError> {
         let failed = sql("listen for changes");
@@ -130,7 +172,10 @@ mod tests {
         let id = RequestId::new();
         assert_eq!(Wake::parse("run"), [Wake::Run]);
         assert_eq!(Wake::parse(&format!("request {id}")), [Wake::Card, Wake::Request(id)]);
-        assert_eq!(Wake::parse("room 7 console:the ops room"), [Wake::Room { place: Place("console:the ops room".into()), message: 7 }]);
+        assert_eq!(
+            Wake::parse("room 7 console:the ops room"),
+            [Wake::Room { place: Place("console:the ops room".into()), message: 7 }]
+        );
         for other in ["", "request", "request 7", "room x y", "weather fine"] {
             assert_eq!(Wake::parse(other), [], "{other}");
         }

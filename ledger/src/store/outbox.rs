@@ -3,42 +3,9 @@
 
 use crate::*;
 use serde_json::Value;
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use std::time::Duration;
 use uuid::Uuid;
-
-/// Makes a request's card and shows it in its first place, in the request's own transaction.
-pub(crate) async fn open_card(tx: &mut PgConnection, request: RequestId, place: &Place) -> Result<CardId, LedgerError> {
-    let id = CardId::new();
-    sqlx::query(
-        "with made as (insert into card (id, request) values ($1, $2) returning id, version),
-              shown as (insert into delivery (card, place, wanted) select id, $3, version from made returning card)
-         select pg_notify('petrel', 'request ' || $2::text) from shown",
-    )
-    .bind(id.0)
-    .bind(request.0)
-    .bind(&place.0)
-    .execute(tx)
-    .await
-    .map_err(sql("open a card"))?;
-    Ok(id)
-}
-
-/// A request changed: its card is due again wherever it is shown. Wakes who delivers cards and who watches requests.
-pub(crate) async fn bump_card(tx: &mut PgConnection, request: RequestId) -> Result<(), LedgerError> {
-    // A claim in progress or a wait after a failure stands: due_at only ever moves forward here.
-    sqlx::query(
-        "with bumped as (update card set version = version + 1 where request = $1 returning id, version),
-              due as (update delivery d set wanted = b.version, attempts = 0, due_at = greatest(due_at, clock_timestamp())
-                      from bumped b where d.card = b.id returning d.card)
-         select pg_notify('petrel', 'request ' || $1::text) from (select count(*) from due) done",
-    )
-    .bind(request.0)
-    .execute(tx)
-    .await
-    .map_err(sql("bump a card"))?;
-    Ok(())
-}
 
 /// What a card shows.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,7 +56,11 @@ impl DeliveryRow {
         Ok(Delivery {
             card: CardId(self.card),
             place: Place(self.place),
-            only_for: self.only_for.map(|actor| actor.parse()).transpose().map_err(|error: NotAnActor| error.to_string())?,
+            only_for: self
+                .only_for
+                .map(|actor| actor.parse())
+                .transpose()
+                .map_err(|error: NotAnActor| error.to_string())?,
             subject: match (self.request, self.said) {
                 (Some(request), _) => CardSubject::Request(RequestId(request)),
                 (None, said) => CardSubject::Said(
@@ -106,7 +77,13 @@ impl DeliveryRow {
 
 impl Ledger {
     /// Says something once in a place, by the caller's key (the same key says it once).
-    pub async fn say(&self, key: &str, place: &Place, only_for: Option<&Actor>, card: &Value) -> Result<CardId, LedgerError> {
+    pub async fn say(
+        &self,
+        key: &str,
+        place: &Place,
+        only_for: Option<&Actor>,
+        card: &Value,
+    ) -> Result<CardId, LedgerError> {
         let failed = sql("say something");
         let said: Option<Uuid> = sqlx::query_scalar(
             "/* outbox.say */ with said as (
@@ -114,7 +91,7 @@ impl Ledger {
              ), due as (
                  insert into delivery (card, place, only_for, wanted) select id, $4, $5, 1 from said returning card
              )
-             select card from due, pg_notify('petrel', 'card')",
+             select card from due",
         )
         .bind(CardId::new().0)
         .bind(card.to_string())
@@ -125,7 +102,10 @@ impl Ledger {
         .await
         .map_err(&failed)?;
         let id = match said {
-            Some(id) => id,
+            Some(id) => {
+                self.wake(Wake::Card);
+                id
+            }
             None => sqlx::query_scalar("select id from card where key = $1")
                 .bind(key)
                 .fetch_one(&self.pool)
@@ -144,7 +124,7 @@ impl Ledger {
              ), due as (
                  insert into delivery (card, place, wanted) select id, $3, version from card on conflict (card, place) do nothing
              )
-             select id from card, pg_notify('petrel', 'card')",
+             select id from card",
         )
         .bind(CardId::new().0)
         .bind(request.0)
@@ -152,6 +132,7 @@ impl Ledger {
         .fetch_one(&self.pool)
         .await
         .map_err(sql("show a card"))?;
+        self.wake(Wake::Card);
         Ok(CardId(id))
     }
 
@@ -209,7 +190,12 @@ impl Ledger {
     }
 
     /// It is not: tries again after `wait`. Nothing happens when the claim was lost.
-    pub async fn undelivered(&self, delivery: &Delivery, why: &str, wait: Duration) -> Result<(), LedgerError> {
+    pub async fn undelivered(
+        &self,
+        delivery: &Delivery,
+        why: &str,
+        wait: Duration,
+    ) -> Result<(), LedgerError> {
         sqlx::query(
             "/* outbox.undelivered */ update delivery
              set error = $4, worker = null, due_at = clock_timestamp() + make_interval(secs => $5)
@@ -231,13 +217,14 @@ impl Ledger {
 mod tests {
     use super::*;
     use crate::private::{PrivatePostgres, test_dir};
+    use crate::words::sample;
 
     const LONG: Duration = Duration::from_secs(600);
 
-    /// A request's card, and a transaction that changes the request.
+    /// A request with a card, and the run that changes it.
     struct Shown {
         ledger: Ledger,
-        request: RequestId,
+        fence: Fence,
     }
 
     impl Shown {
@@ -245,17 +232,17 @@ mod tests {
             let server = PrivatePostgres::join(&test_dir()).await.unwrap();
             let (url, _) = server.database("bump").await.unwrap();
             let ledger = Ledger::connect(&Connect { url, connections: 4 }).await.unwrap();
-            let shown = Shown { ledger, request: RequestId::new() };
-            let mut tx = shown.ledger.pool.begin().await.unwrap();
-            open_card(&mut tx, shown.request, &Place("console:ops".into())).await.unwrap();
-            tx.commit().await.unwrap();
-            shown
+            let ask = Ask { place: Some(Place("console:ops".into())), ..sample::ask() };
+            let allow = Decision::Allow { rule: "dev".into() };
+            let request =
+                Request::new(RequestId::new(), ask, sample::plan(), allow, "policy-1".into(), sample::NOW);
+            ledger.submit(&request).await.unwrap();
+            let claim = ledger.claim_run("w", LONG, sample::NOW).await.unwrap().unwrap();
+            Shown { ledger, fence: claim.fence }
         }
 
         async fn bump(&self) {
-            let mut tx = self.ledger.pool.begin().await.unwrap();
-            bump_card(&mut tx, self.request).await.unwrap();
-            tx.commit().await.unwrap();
+            self.ledger.progress(&self.fence, "4 of 6 pods ready").await.unwrap();
         }
 
         async fn claim(&self) -> Vec<Delivery> {
@@ -273,7 +260,10 @@ mod tests {
         assert_eq!(shown.claim().await, [], "one worker at a time");
         assert!(shown.ledger.delivered(&first, "m1").await.unwrap());
         let second = shown.claim().await.remove(0);
-        assert_eq!((second.version, second.message.as_deref(), second.attempts), (first.version + 3, Some("m1"), 0));
+        assert_eq!(
+            (second.version, second.message.as_deref(), second.attempts),
+            (first.version + 3, Some("m1"), 0)
+        );
         assert!(shown.ledger.delivered(&second, "m1").await.unwrap());
         assert_eq!(shown.claim().await, []);
         shown.bump().await;
@@ -293,15 +283,14 @@ mod tests {
     async fn a_change_of_a_request_without_a_card_is_told_to_whoever_watches_it() {
         let shown = Shown::new().await;
         let mut listener = shown.ledger.listen().await.unwrap();
-        let request = RequestId::new();
-        let mut tx = shown.ledger.pool.begin().await.unwrap();
-        bump_card(&mut tx, request).await.unwrap();
-        crate::wake_runners(&mut tx).await.unwrap();
-        tx.commit().await.unwrap();
+        let ask = Ask { key: "k-2".into(), ..sample::ask() };
+        let allow = Decision::Allow { rule: "dev".into() };
+        let request =
+            Request::new(RequestId::new(), ask, sample::plan(), allow, "policy-1".into(), sample::NOW);
+        shown.ledger.submit(&request).await.unwrap();
         let mut heard = Vec::new();
-        while heard.len() < 3 {
+        while !(heard.contains(&Wake::Request(request.id)) && heard.contains(&Wake::Run)) {
             heard.push(listener.next(LONG).await.unwrap());
         }
-        assert_eq!(heard, [Wake::Card, Wake::Request(request), Wake::Run]);
     }
 }

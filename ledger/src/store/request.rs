@@ -1,52 +1,51 @@
 //! Requests and votes: what writes them. Each write is one short transaction.
 
-use super::audit::append;
 use super::ceiling;
-use super::outbox::{bump_card, open_card};
+use super::change::{CARD, ENTRY, QUEUE};
+use super::error::sql;
 use super::rows::{self, VOTE, corrupt};
 use super::time::utc;
-use super::notify::wake_runners;
-use super::error::sql;
 use crate::*;
 use jiff::Timestamp;
-use serde_json::json;
-use sqlx::{AssertSqlSafe, PgConnection};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, PgConnection, PgExecutor};
 
 impl Ledger {
     /// ONE transaction: request + entry + card (shown in its place) + run, if it is allowed. By key: when the key is
     /// known the stored request is returned and nothing is written; `true` means this call made it.
     pub async fn submit(&self, request: &Request) -> Result<(Request, bool), LedgerError> {
         let stored = self.submit_below(request, &[]).await?;
-        stored.map_err(|full| corrupt("submit a request", format!("no ceiling was given, and {full:?} is full")))
+        stored.map_err(|full| {
+            corrupt("submit a request", format!("no ceiling was given, and {full:?} is full"))
+        })
     }
 
     /// As [`Ledger::submit`]; an approved request that one of the ceilings has no room for is not stored.
-    pub async fn submit_below(&self, request: &Request, ceilings: &[Ceiling]) -> Result<Result<(Request, bool), Full>, LedgerError> {
-        let wrong = sql("submit a request");
-        let mut tx = self.pool.begin().await.map_err(wrong)?;
-        if let Some(full) = ceiling::full(&mut tx, ceilings, request).await? {
-            return Ok(Err(full));
-        }
-        if !insert(&mut tx, request).await? {
-            tx.rollback().await.map_err(wrong)?;
+    pub async fn submit_below(
+        &self,
+        request: &Request,
+        ceilings: &[Ceiling],
+    ) -> Result<Result<(Request, bool), Full>, LedgerError> {
+        let made = if ceilings.is_empty() || request.state != RequestState::Approved {
+            insert(&self.pool, request).await?
+        } else {
+            let wrong = sql("submit a request");
+            let mut tx = self.pool.begin().await.map_err(wrong)?;
+            if let Some(full) = ceiling::full(&mut tx, ceilings, request).await? {
+                return Ok(Err(full));
+            }
+            let made = insert(&mut *tx, request).await?;
+            tx.commit().await.map_err(wrong)?;
+            made
+        };
+        if !made {
             let stored = self.request_by_key(&request.ask.key).await?;
-            return Ok(Ok((stored.ok_or_else(|| corrupt("submit a request", "its key is taken by nobody"))?, false)));
+            return Ok(Ok((
+                stored.ok_or_else(|| corrupt("submit a request", "its key is taken by nobody"))?,
+                false,
+            )));
         }
-        let Request { ask, plan, .. } = request;
-        let body = json!({
-            "key": ask.key, "person": ask.person, "line": ask.line, "why": ask.why, "break_glass": ask.break_glass,
-            "dry_run": ask.dry_run, "action": ask.action, "parameters": ask.parameters, "target": plan.target,
-            "summary": plan.summary, "digest": request.digest, "decision": request.decision, "policy": request.policy,
-            "state": request.state,
-        });
-        append(&mut tx, "request.submitted", ask.actor.as_str(), Some(request.id), &body, request.created_at).await?;
-        if let Some(place) = &ask.place {
-            open_card(&mut tx, request.id, place).await?;
-        }
-        if request.state == RequestState::Approved {
-            wake_runners(&mut tx).await?;
-        }
-        tx.commit().await.map_err(wrong)?;
+        self.wake_for(request);
         Ok(Ok((request.clone(), true)))
     }
 
@@ -57,7 +56,12 @@ impl Ledger {
     }
 
     /// As [`Ledger::vote`]; a vote that would release a run that one of the ceilings has no room for is not counted.
-    pub async fn vote_below(&self, id: RequestId, vote: &Vote, ceilings: &[Ceiling]) -> Result<Result<Result<Request, Refusal>, Full>, LedgerError> {
+    pub async fn vote_below(
+        &self,
+        id: RequestId,
+        vote: &Vote,
+        ceilings: &[Ceiling],
+    ) -> Result<Result<Result<Request, Refusal>, Full>, LedgerError> {
         let wrong = sql("vote");
         let mut tx = self.pool.begin().await.map_err(wrong)?;
         let Some(request) = locked(&mut tx, id).await? else { return Ok(Ok(Err(Refusal::NoSuchRequest))) };
@@ -87,10 +91,6 @@ impl Ledger {
         .execute(&mut *tx)
         .await
         .map_err(wrong)?;
-        update(&mut tx, "request.vote", &request).await?;
-        if request.state == RequestState::Approved {
-            queue_run(&mut tx, &request).await?;
-        }
         let kind = match vote.verdict {
             Verdict::Approve => "vote.approved",
             Verdict::Deny => "vote.denied",
@@ -99,14 +99,21 @@ impl Ledger {
             "person": vote.person, "groups": vote.groups, "revision": request.revision, "digest": vote.digest,
             "reason": vote.reason, "typed": vote.typed, "state": request.state, "note": request.note,
         });
-        append(&mut tx, kind, vote.actor.as_str(), Some(id), &body, vote.at).await?;
-        bump_card(&mut tx, id).await?;
+        let entry = NewEntry { kind, actor: vote.actor.as_str(), body };
+        update(&mut tx, "request.vote", &request, entry).await?;
         tx.commit().await.map_err(wrong)?;
+        self.wake_for(&request);
         Ok(Ok(Ok(request)))
     }
 
     /// Row-locked: `Request::cancel` decides.
-    pub async fn cancel(&self, id: RequestId, by: &Actor, why: Option<&str>, now: Timestamp) -> Result<Result<Request, Refusal>, LedgerError> {
+    pub async fn cancel(
+        &self,
+        id: RequestId,
+        by: &Actor,
+        why: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Result<Request, Refusal>, LedgerError> {
         let wrong = sql("cancel a request");
         let mut tx = self.pool.begin().await.map_err(wrong)?;
         let Some(request) = locked(&mut tx, id).await? else { return Ok(Err(Refusal::NoSuchRequest)) };
@@ -114,11 +121,11 @@ impl Ledger {
             Ok(request) => request,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        update(&mut tx, "request.cancel", &request).await?;
         let body = json!({"why": why, "state": request.state});
-        append(&mut tx, "request.cancelled", by.as_str(), Some(id), &body, now).await?;
-        bump_card(&mut tx, id).await?;
+        let entry = NewEntry { kind: "request.cancelled", actor: by.as_str(), body };
+        update(&mut tx, "request.cancel", &request, entry).await?;
         tx.commit().await.map_err(wrong)?;
+        self.wake_for(&request);
         Ok(Ok(request))
     }
 
@@ -134,36 +141,62 @@ impl Ledger {
         .fetch_all(&mut *tx)
         .await
         .map_err(wrong)?;
+        let mut expired = Vec::new();
         for row in &rows {
-            expire(&mut tx, rows::request(row)?, now).await?;
+            expired.push(expire(&mut tx, rows::request(row)?, now).await?);
         }
         tx.commit().await.map_err(wrong)?;
-        Ok(rows.len() as u32)
+        expired.iter().for_each(|request| self.wake_for(request));
+        Ok(expired.len() as u32)
     }
 
     /// The request that the caller's key made, if it has.
     pub async fn request_by_key(&self, key: &str) -> Result<Option<Request>, LedgerError> {
-        let row = sqlx::query("select * from request where key = $1").bind(key).fetch_optional(&self.pool).await;
+        let row =
+            sqlx::query("select * from request where key = $1").bind(key).fetch_optional(&self.pool).await;
         row.map_err(sql("find a request by its key"))?.as_ref().map(rows::request).transpose()
+    }
+
+    /// After the commit that changed it.
+    pub(super) fn wake_for(&self, request: &Request) {
+        self.wake(Wake::Request(request.id));
+        if request.state == RequestState::Approved {
+            self.wake(Wake::Run);
+        }
     }
 }
 
-/// False when its key is known. An approved one is queued in the same statement.
-async fn insert(tx: &mut PgConnection, request: &Request) -> Result<bool, LedgerError> {
+/// What goes into the record with a change.
+pub(super) struct NewEntry<'a> {
+    pub kind: &'a str,
+    pub actor: &'a str,
+    pub body: Value,
+}
+
+/// Request, entry, card and, when it is approved, run. False when its key is known.
+async fn insert(executor: impl PgExecutor<'_>, request: &Request) -> Result<bool, LedgerError> {
     let Request { ask, plan, .. } = request;
-    let made = sqlx::query(
-        "/* request.submit */ with made as (
+    let body = json!({
+        "key": ask.key, "person": ask.person, "line": ask.line, "why": ask.why, "break_glass": ask.break_glass,
+        "dry_run": ask.dry_run, "action": ask.action, "parameters": ask.parameters, "target": plan.target,
+        "summary": plan.summary, "digest": request.digest, "decision": request.decision, "policy": request.policy,
+        "state": request.state,
+    });
+    let made = sqlx::query(AssertSqlSafe(format!(
+        "/* request.submit */ with changed as (
             insert into request (id, key, actor, person, place, line, why, action, parameters, cluster, namespace, kind, name,
                 target, break_glass, dry_run, revision, plan, digest, decision, policy, state, note, expires_at, created_at,
                 updated_at)
             values ($1, $2, $3, $4, $5, $6, $7, $8, $9::json, $10, $11, $12, $13, $14, $15, $16, $17, $18::json, $19,
                 $20::json, $21, $22, $23, $24, $25, $25)
-            on conflict (key) do nothing returning *),
-         queued as (
-            insert into run (id, request, revision, target, phase, queued_at)
-            select $26, id, revision, target, 'act', created_at from made where state = 'approved')
-         select id from made",
-    )
+            on conflict (key) do nothing
+            returning id as request, revision, target, state, place, 'request.submitted' as kind, actor, created_at as at,
+                $26::json as body, $27::uuid as run),
+         {ENTRY}, {QUEUE},
+         made as (insert into card (id, request) select $28, request from changed where place is not null returning id, version),
+         shown as (insert into delivery (card, place, wanted) select id, $5, version from made)
+         select request from changed"
+    )))
     .bind(request.id.0)
     .bind(&ask.key)
     .bind(ask.actor.as_str())
@@ -189,8 +222,10 @@ async fn insert(tx: &mut PgConnection, request: &Request) -> Result<bool, Ledger
     .bind(&request.note)
     .bind(request.expires_at.map(utc))
     .bind(utc(request.created_at))
+    .bind(body.to_string())
     .bind(RunId::new().0)
-    .fetch_optional(tx)
+    .bind(CardId::new().0)
+    .fetch_optional(executor)
     .await
     .map_err(sql("submit a request"))?;
     Ok(made.is_some())
@@ -198,7 +233,10 @@ async fn insert(tx: &mut PgConnection, request: &Request) -> Result<bool, Ledger
 
 /// Holds its row until the transaction ends.
 async fn locked(tx: &mut PgConnection, id: RequestId) -> Result<Option<Request>, LedgerError> {
-    let row = sqlx::query("select * from request where id = $1 for no key update").bind(id.0).fetch_optional(tx).await;
+    let row = sqlx::query("select * from request where id = $1 for no key update")
+        .bind(id.0)
+        .fetch_optional(tx)
+        .await;
     row.map_err(sql("lock a request"))?.as_ref().map(rows::request).transpose()
 }
 
@@ -208,14 +246,25 @@ async fn votes(tx: &mut PgConnection, id: RequestId, revision: u32) -> Result<Ve
     rows.map_err(sql("read votes"))?.iter().map(|row| rows::json(row, "vote")).collect()
 }
 
-/// Writes where a request stands now, under the name of a commit boundary. What is called off or expired before its run
-/// began takes the run out of the queue.
-pub(super) async fn update(tx: &mut PgConnection, boundary: &'static str, request: &Request) -> Result<(), LedgerError> {
+/// Writes where a request stands now, under the name of a commit boundary. What is approved is queued; what is called off
+/// or expired before its run began leaves the queue.
+async fn update(
+    tx: &mut PgConnection,
+    boundary: &'static str,
+    request: &Request,
+    entry: NewEntry<'_>,
+) -> Result<(), LedgerError> {
     sqlx::query(AssertSqlSafe(format!(
-        "/* {boundary} */ with dequeued as (
-            update run set phase = 'done', ended_at = $6
-            where request = $1 and started_at is null and ended_at is null and $2 in ('cancelled', 'expired'))
-         update request set state = $2, note = $3, expires_at = $4, cancel = $5, updated_at = $6 where id = $1"
+        "/* {boundary} */ with changed as (
+            update request set state = $2, note = $3, expires_at = $4, cancel = $5, updated_at = $6 where id = $1
+            returning id as request, revision, target, state, $7::text as kind, $8::text as actor, updated_at as at,
+                $9::json as body, $10::uuid as run),
+         dequeued as (
+            update run set phase = 'done', ended_at = at from changed
+            where run.request = changed.request and started_at is null and ended_at is null
+              and state in ('cancelled', 'expired')),
+         {ENTRY}, {CARD}, {QUEUE}
+         select request from changed"
     )))
     .bind(request.id.0)
     .bind(request.state.as_str())
@@ -223,32 +272,26 @@ pub(super) async fn update(tx: &mut PgConnection, boundary: &'static str, reques
     .bind(request.expires_at.map(utc))
     .bind(request.cancel.as_ref().map(Actor::as_str))
     .bind(utc(request.updated_at))
+    .bind(entry.kind)
+    .bind(entry.actor)
+    .bind(entry.body.to_string())
+    .bind(RunId::new().0)
     .execute(tx)
     .await
     .map_err(sql("write a request"))?;
     Ok(())
 }
 
-/// An approved request waits for a worker.
-pub(super) async fn queue_run(tx: &mut PgConnection, request: &Request) -> Result<(), LedgerError> {
-    sqlx::query("insert into run (id, request, revision, target, phase, queued_at) values ($1, $2, $3, $4, 'act', $5)")
-        .bind(RunId::new().0)
-        .bind(request.id.0)
-        .bind(request.revision as i32)
-        .bind(request.plan.target.key())
-        .bind(utc(request.updated_at))
-        .execute(&mut *tx)
-        .await
-        .map_err(sql("queue a run"))?;
-    wake_runners(tx).await
-}
-
 /// Its row is locked and its time is over.
-pub(super) async fn expire(tx: &mut PgConnection, request: Request, now: Timestamp) -> Result<(), LedgerError> {
+pub(super) async fn expire(
+    tx: &mut PgConnection,
+    request: Request,
+    now: Timestamp,
+) -> Result<Request, LedgerError> {
     let request = request.expire(now).map_err(|refusal| corrupt("expire a request", refusal))?;
-    update(tx, "request.expire", &request).await?;
-    append(tx, "request.expired", "petrel", Some(request.id), &json!({"note": request.note}), now).await?;
-    bump_card(tx, request.id).await
+    let entry = NewEntry { kind: "request.expired", actor: "petrel", body: json!({"note": request.note}) };
+    update(tx, "request.expire", &request, entry).await?;
+    Ok(request)
 }
 
 /// For a column of type json.

@@ -67,14 +67,21 @@ impl MessageRow {
 
 impl Ledger {
     /// A line that a person typed, by the inbox key: shown once.
-    pub async fn room_line(&self, key: &str, place: &Place, author: &Actor, text: &str, now: Timestamp) -> Result<i64, LedgerError> {
+    pub async fn room_line(
+        &self,
+        key: &str,
+        place: &Place,
+        author: &Actor,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<i64, LedgerError> {
         let failed = sql("write a line in a room");
         let new: Option<i64> = sqlx::query_scalar(
             "/* room.line */ with line as (
                  insert into room_message (key, place, author, text, at) values ($1, $2, $3, $4, $5)
                  on conflict (key) do nothing returning id
              )
-             select id from line, pg_notify('petrel', 'room ' || id || ' ' || $2)",
+             select id from line",
         )
         .bind(key)
         .bind(&place.0)
@@ -85,7 +92,10 @@ impl Ledger {
         .await
         .map_err(&failed)?;
         match new {
-            Some(id) => Ok(id),
+            Some(id) => {
+                self.wake(Wake::Room { place: place.clone(), message: id });
+                Ok(id)
+            }
             None => sqlx::query_scalar("select id from room_message where key = $1")
                 .bind(key)
                 .fetch_one(&self.pool)
@@ -96,7 +106,12 @@ impl Ledger {
 
     /// Posts or edits a card: at most one message per card and place, whatever the number of tries. Returns its id. A worker
     /// whose claim was overtaken changes nothing.
-    pub async fn room_card(&self, delivery: &Delivery, card: &Value, now: Timestamp) -> Result<i64, LedgerError> {
+    pub async fn room_card(
+        &self,
+        delivery: &Delivery,
+        card: &Value,
+        now: Timestamp,
+    ) -> Result<i64, LedgerError> {
         let failed = sql("put a card in a room");
         let drawn: Option<i64> = sqlx::query_scalar(
             "/* room.card */ with drawn as (
@@ -106,7 +121,7 @@ impl Ledger {
                  where m.token <= excluded.token
                  returning id
              )
-             select id from drawn, pg_notify('petrel', 'room ' || id || ' ' || $1)",
+             select id from drawn",
         )
         .bind(&delivery.place.0)
         .bind(delivery.only_for.as_ref().map(Actor::as_str))
@@ -122,7 +137,10 @@ impl Ledger {
         .await
         .map_err(&failed)?;
         match drawn {
-            Some(id) => Ok(id),
+            Some(id) => {
+                self.wake(Wake::Room { place: delivery.place.clone(), message: id });
+                Ok(id)
+            }
             None => sqlx::query_scalar("select id from room_message where card_id = $1 and place = $2")
                 .bind(delivery.card.0)
                 .bind(&delivery.place.0)
@@ -133,7 +151,13 @@ impl Ledger {
     }
 
     /// The newest `limit` messages before `before`, oldest first, that `viewer` may see.
-    pub async fn room(&self, place: &Place, viewer: &Actor, before: Option<i64>, limit: u32) -> Result<Vec<RoomMessage>, LedgerError> {
+    pub async fn room(
+        &self,
+        place: &Place,
+        viewer: &Actor,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<RoomMessage>, LedgerError> {
         let rows: Vec<MessageRow> = sqlx::query_as(
             "select id, place, author, only_for, text, card::text, request, at, edited_at from room_message
              where place = $1 and (only_for is null or only_for = $2) and id < $3 order by id desc limit $4",

@@ -31,7 +31,8 @@ pub(super) fn json<T: DeserializeOwned + 'static>(row: &PgRow, column: &str) -> 
 
 /// From `request.*`.
 pub(super) fn request(row: &PgRow) -> Result<Request, LedgerError> {
-    let actor = |text: String| text.parse::<Actor>().map_err(|error| corrupt("read a request's actor", error));
+    let actor =
+        |text: String| text.parse::<Actor>().map_err(|error| corrupt("read a request's actor", error));
     let state: &str = get(row, "state")?;
     let digest: &[u8] = get(row, "digest")?;
     let ask = Ask {
@@ -74,6 +75,9 @@ pub(super) fn request(row: &PgRow) -> Result<Request, LedgerError> {
 }
 
 /// A column of type json that an outer join may leave empty.
-pub(super) fn json_or_null<T: DeserializeOwned + 'static>(row: &PgRow, column: &str) -> Result<Option<T>, LedgerError> {
+pub(super) fn json_or_null<T: DeserializeOwned + 'static>(
+    row: &PgRow,
+    column: &str,
+) -> Result<Option<T>, LedgerError> {
     Ok(get::<Option<Json<T>>>(row, column)?.map(|Json(value)| value))
 }

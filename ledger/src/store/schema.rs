@@ -42,7 +42,10 @@ pub(crate) fn schema_hash() -> String {
 
 pub(crate) async fn check(pool: &PgPool) -> Result<(), LedgerError> {
     let wrong = sql("read the schema's version");
-    let there: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null").fetch_one(pool).await.map_err(wrong)?;
+    let there: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
+        .fetch_one(pool)
+        .await
+        .map_err(wrong)?;
     let found: i64 = match there {
         true => sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations where success")
             .fetch_one(pool)
@@ -57,14 +60,18 @@ pub(crate) async fn migrate(owner_url: &str, serving_role: &str) -> Result<(), L
     let wrong = sql("migrate the database");
     let mut owner = PgConnection::connect(owner_url).await.map_err(wrong)?;
     // One at a time: the lock goes with the connection.
-    sqlx::query("select pg_advisory_lock(hashtext('petrel.migrate'))").execute(&mut owner).await.map_err(wrong)?;
+    sqlx::query("select pg_advisory_lock(hashtext('petrel.migrate'))")
+        .execute(&mut owner)
+        .await
+        .map_err(wrong)?;
     MIGRATIONS.run(&mut owner).await.map_err(|error| match error {
         MigrateError::VersionMissing(found) => LedgerError::Schema { found, needed: needed() },
         MigrateError::Execute(source) => wrong(source),
         other => wrong(sqlx::Error::Migrate(Box::new(other))),
     })?;
     let role = format!("\"{}\"", serving_role.replace('"', "\"\""));
-    let mut grants = format!("begin; grant usage on schema public to {role}; grant select on _sqlx_migrations to {role};");
+    let mut grants =
+        format!("begin; grant usage on schema public to {role}; grant select on _sqlx_migrations to {role};");
     for (table, rights) in GRANTS {
         grants += &format!("revoke all on {table} from {role}, public; grant {rights} on {table} to {role};");
     }

@@ -90,18 +90,21 @@ impl Ledger {
 
     /// By the short form people type (`RequestId::short`); several when it is ambiguous. Newest first, at most 5.
     pub async fn find_request(&self, short: &str) -> Result<Vec<RequestId>, LedgerError> {
-        let ids = sqlx::query_scalar("select id from request where right(id::text, 8) = lower($1) order by created_at desc limit 5")
-            .bind(short)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(sql("find a request"))?;
+        let ids = sqlx::query_scalar(
+            "select id from request where right(id::text, 8) = lower($1) order by created_at desc limit 5",
+        )
+        .bind(short)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(sql("find a request"))?;
         Ok(ids.into_iter().map(RequestId).collect())
     }
 
     /// Newest first.
     pub async fn requests(&self, filter: &RequestFilter) -> Result<Vec<Request>, LedgerError> {
         let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
-        let words: Vec<String> = filter.text.iter().flat_map(|text| text.split_whitespace()).map(str::to_lowercase).collect();
+        let words: Vec<String> =
+            filter.text.iter().flat_map(|text| text.split_whitespace()).map(str::to_lowercase).collect();
         let rows = sqlx::query(
             "select * from request
              where (state = any($1) or cardinality($1) = 0)
@@ -130,7 +133,13 @@ impl Ledger {
     }
 
     /// For policy's caps.
-    pub async fn activity(&self, person: &Person, action: &str, target: &Target, now: Timestamp) -> Result<Activity, LedgerError> {
+    pub async fn activity(
+        &self,
+        person: &Person,
+        action: &str,
+        target: &Target,
+        now: Timestamp,
+    ) -> Result<Activity, LedgerError> {
         let wrong = sql("count what is going on");
         let row = sqlx::query(
             "select
@@ -143,8 +152,8 @@ impl Ledger {
              from (select count(*) filter (where person = $1) as person_running,
                           count(*) filter (where cluster = $3 and action = $2) as action_running,
                           count(*) filter (where cluster = $3) as cluster_running,
-                          (array_agg(id order by created_at) filter (where target = $4))[1] as target_busy
-                   from request where state in ('approved', 'running', 'verifying')) live",
+                          (array_agg(request.id order by created_at) filter (where request.target = $4))[1] as target_busy
+                   from request join run on run.request = request.id where run.ended_at is null) live",
         )
         .bind(&person.0)
         .bind(action)

@@ -89,7 +89,9 @@ impl fmt::Display for Refusal {
             Refusal::TypeCluster { cluster } => {
                 write!(f, "This cluster is guarded: type its name, {cluster}, to approve.")
             }
-            Refusal::PlanChanged => write!(f, "The plan has changed since that card was drawn; look at the new one."),
+            Refusal::PlanChanged => {
+                write!(f, "The plan has changed since that card was drawn; look at the new one.")
+            }
             Refusal::NoSuchRequest => write!(f, "There is no such request. `requests` lists the open ones."),
             Refusal::Policy { reason } => f.write_str(reason),
         }

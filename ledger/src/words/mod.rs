@@ -8,7 +8,7 @@ mod plan;
 mod request;
 mod run;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod target;
 mod vote;
 

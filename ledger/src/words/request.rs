@@ -1,6 +1,8 @@
 //! One ask for one action, as a state machine that consumes and returns.
 
-use crate::{Actor, Decision, Digest, Person, Place, Plan, Refusal, RequestId, Tally, Target, Verdict, Vote, tally};
+use crate::{
+    Actor, Decision, Digest, Person, Place, Plan, Refusal, RequestId, Tally, Target, Verdict, Vote, tally,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -67,9 +69,18 @@ pub enum RequestState {
 impl RequestState {
     /// All of them, in the order of a request's life.
     pub const ALL: [RequestState; 13] = [
-        RequestState::Planned, RequestState::Awaiting, RequestState::Approved, RequestState::Running,
-        RequestState::Verifying, RequestState::Succeeded, RequestState::Refused, RequestState::Denied,
-        RequestState::Expired, RequestState::Cancelled, RequestState::Failed, RequestState::RolledBack,
+        RequestState::Planned,
+        RequestState::Awaiting,
+        RequestState::Approved,
+        RequestState::Running,
+        RequestState::Verifying,
+        RequestState::Succeeded,
+        RequestState::Refused,
+        RequestState::Denied,
+        RequestState::Expired,
+        RequestState::Cancelled,
+        RequestState::Failed,
+        RequestState::RolledBack,
         RequestState::Unknown,
     ];
 
@@ -155,7 +166,14 @@ pub enum Ended {
 impl Request {
     /// A planned request with policy's decision applied: refused, approved (allowed at once), awaiting, or planned
     /// (dry run).
-    pub fn new(id: RequestId, ask: Ask, plan: Plan, decision: Decision, policy: String, now: Timestamp) -> Request {
+    pub fn new(
+        id: RequestId,
+        ask: Ask,
+        plan: Plan,
+        decision: Decision,
+        policy: String,
+        now: Timestamp,
+    ) -> Request {
         let now = to_the_microsecond(now);
         let request = Request {
             id,
@@ -202,9 +220,11 @@ impl Request {
         let tally = tally(quorum, &self.ask.person, &all);
         Ok(match tally {
             Tally::Waiting { .. } => Request { updated_at: to_the_microsecond(vote.at), ..self },
-            Tally::Denied { by } => {
-                self.to(RequestState::Denied, Some(with_reason(format!("denied by {by}"), vote.reason.as_deref())), vote.at)
-            }
+            Tally::Denied { by } => self.to(
+                RequestState::Denied,
+                Some(with_reason(format!("denied by {by}"), vote.reason.as_deref())),
+                vote.at,
+            ),
             Tally::Approved => {
                 let names: Vec<&str> = all.iter().map(|vote| vote.person.0.as_str()).collect();
                 self.approved(format!("approved by {}", names.join(" and ")), vote.at)
@@ -217,7 +237,9 @@ impl Request {
         self.in_time(now)?;
         let note = Some(with_reason(format!("called off by {by}"), why));
         match (self.state, &self.cancel) {
-            (RequestState::Awaiting | RequestState::Approved, _) => Ok(self.to(RequestState::Cancelled, note, now)),
+            (RequestState::Awaiting | RequestState::Approved, _) => {
+                Ok(self.to(RequestState::Cancelled, note, now))
+            }
             (RequestState::Running | RequestState::Verifying, None) => {
                 Ok(Request { cancel: Some(by.clone()), note, updated_at: to_the_microsecond(now), ..self })
             }
@@ -253,7 +275,13 @@ impl Request {
 
     /// The world moved before the first effect: a new plan under a new decision, votes start over (G3). Refuses when it
     /// was called off meanwhile: then it ends instead.
-    pub fn replan(self, plan: Plan, decision: Decision, policy: String, now: Timestamp) -> Result<Request, Refusal> {
+    pub fn replan(
+        self,
+        plan: Plan,
+        decision: Decision,
+        policy: String,
+        now: Timestamp,
+    ) -> Result<Request, Refusal> {
         if self.state != RequestState::Running || self.cancel.is_some() {
             return Err(self.too_late(now));
         }
@@ -275,11 +303,21 @@ impl Request {
     /// The end of its run. Only what was verified succeeds.
     pub fn end(self, ended: Ended, now: Timestamp) -> Result<Request, Refusal> {
         let (state, note) = match (self.state, ended) {
-            (RequestState::Verifying, Ended::Succeeded) => (RequestState::Succeeded, "done and verified".to_string()),
-            (RequestState::Running | RequestState::Verifying, Ended::Failed(note)) => (RequestState::Failed, note),
-            (RequestState::Running | RequestState::Verifying, Ended::RolledBack(note)) => (RequestState::RolledBack, note),
-            (RequestState::Running | RequestState::Verifying, Ended::Unknown(note)) => (RequestState::Unknown, note),
-            (RequestState::Running | RequestState::Verifying, Ended::Cancelled(note)) => (RequestState::Cancelled, note),
+            (RequestState::Verifying, Ended::Succeeded) => {
+                (RequestState::Succeeded, "done and verified".to_string())
+            }
+            (RequestState::Running | RequestState::Verifying, Ended::Failed(note)) => {
+                (RequestState::Failed, note)
+            }
+            (RequestState::Running | RequestState::Verifying, Ended::RolledBack(note)) => {
+                (RequestState::RolledBack, note)
+            }
+            (RequestState::Running | RequestState::Verifying, Ended::Unknown(note)) => {
+                (RequestState::Unknown, note)
+            }
+            (RequestState::Running | RequestState::Verifying, Ended::Cancelled(note)) => {
+                (RequestState::Cancelled, note)
+            }
             _ => return Err(self.too_late(now)),
         };
         Ok(self.to(state, Some(note), now))
@@ -289,7 +327,9 @@ impl Request {
     fn decided(self, now: Timestamp) -> Request {
         match self.decision.clone() {
             Decision::Refuse { reason, .. } => self.to(RequestState::Refused, Some(reason), now),
-            _ if self.ask.dry_run => self.to(RequestState::Planned, Some("a dry run: shown, not run".into()), now),
+            _ if self.ask.dry_run => {
+                self.to(RequestState::Planned, Some("a dry run: shown, not run".into()), now)
+            }
             Decision::Allow { rule } => self.approved(format!("allowed by rule {rule}"), now),
             Decision::Needs { quorum, .. } => Request {
                 expires_at: Some(later(now, quorum.within_s.into())),
@@ -299,7 +339,10 @@ impl Request {
     }
 
     fn approved(self, note: String, now: Timestamp) -> Request {
-        Request { expires_at: Some(later(now, APPROVAL_LASTS_S)), ..self.to(RequestState::Approved, Some(note), now) }
+        Request {
+            expires_at: Some(later(now, APPROVAL_LASTS_S)),
+            ..self.to(RequestState::Approved, Some(note), now)
+        }
     }
 
     /// The one place where the state changes; what waits sets its `expires_at` afterwards.
@@ -310,9 +353,10 @@ impl Request {
     /// Refuses what has waited for too long, whatever its stored state still says (G2).
     fn in_time(&self, now: Timestamp) -> Result<(), Refusal> {
         match self.expires_at {
-            Some(end) if now >= end => {
-                Err(Refusal::TooLate { state: "expired".into(), because: format!("its time was over {}", ago(end, now)) })
-            }
+            Some(end) if now >= end => Err(Refusal::TooLate {
+                state: "expired".into(),
+                because: format!("its time was over {}", ago(end, now)),
+            }),
             _ => Ok(()),
         }
     }

@@ -24,13 +24,21 @@ fn approved() -> Request {
 
 #[test]
 fn policy_decides_where_a_request_begins() {
-    let refused = sample::request(Decision::Refuse { rule: "default".into(), reason: "no rule allows it".into() });
+    let refused =
+        sample::request(Decision::Refuse { rule: "default".into(), reason: "no rule allows it".into() });
     assert_eq!((refused.state, refused.note.as_deref()), (RequestState::Refused, Some("no rule allows it")));
     let allowed = sample::request(Decision::Allow { rule: "dev".into() });
     assert_eq!((allowed.state, allowed.expires_at), (RequestState::Approved, Some(at(APPROVAL_LASTS_S))));
     assert_eq!((awaiting().state, awaiting().expires_at), (RequestState::Awaiting, Some(at(600))));
     let ask = Ask { dry_run: true, ..sample::ask() };
-    let dry = Request::new(RequestId::new(), ask, sample::plan(), Decision::Allow { rule: "dev".into() }, "p".into(), NOW);
+    let dry = Request::new(
+        RequestId::new(),
+        ask,
+        sample::plan(),
+        Decision::Allow { rule: "dev".into() },
+        "p".into(),
+        NOW,
+    );
     assert_eq!(dry.state, RequestState::Planned);
     assert!(dry.start(NOW).is_err());
 }
@@ -42,14 +50,21 @@ fn a_second_approver_releases_the_run() {
     let request = request.vote(&[], &first).unwrap();
     assert_eq!(request.state, RequestState::Awaiting);
     let request = request.vote(&[first], &second).unwrap();
-    assert_eq!((request.state, request.note.as_deref()), (RequestState::Approved, Some("approved by bob and cat")));
+    assert_eq!(
+        (request.state, request.note.as_deref()),
+        (RequestState::Approved, Some("approved by bob and cat"))
+    );
 }
 
 #[test]
 fn one_deny_is_enough_and_says_why() {
-    let deny = Vote { verdict: Verdict::Deny, reason: Some("not during the sale".into()), ..sample::vote("bob") };
+    let deny =
+        Vote { verdict: Verdict::Deny, reason: Some("not during the sale".into()), ..sample::vote("bob") };
     let request = awaiting().vote(&[], &deny).unwrap();
-    assert_eq!((request.state, request.note.as_deref()), (RequestState::Denied, Some("denied by bob: not during the sale")));
+    assert_eq!(
+        (request.state, request.note.as_deref()),
+        (RequestState::Denied, Some("denied by bob: not during the sale"))
+    );
 }
 
 #[test]
@@ -125,7 +140,10 @@ fn a_new_plan_needs_new_votes() {
     assert_eq!(again.vote(&[], &sample::vote("bob")), Err(Refusal::PlanChanged));
 
     let stopping = running.cancel(&bob(), None, at(2)).unwrap();
-    assert!(stopping.replan(plan, decision, "policy-2".into(), at(3)).is_err(), "called off, not planned anew");
+    assert!(
+        stopping.replan(plan, decision, "policy-2".into(), at(3)).is_err(),
+        "called off, not planned anew"
+    );
 }
 
 /// One thing that anybody may try at any time.

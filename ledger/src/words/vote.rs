@@ -95,13 +95,16 @@ mod tests {
     use proptest::prelude::*;
 
     fn any_vote() -> impl Strategy<Value = Vote> {
-        (prop::sample::select(vec!["ann", "bob", "cat", "dan", "eve"]), any::<bool>(), prop::bool::weighted(0.9)).prop_map(
-            |(person, entitled, yes)| Vote {
+        (
+            prop::sample::select(vec!["ann", "bob", "cat", "dan", "eve"]),
+            any::<bool>(),
+            prop::bool::weighted(0.9),
+        )
+            .prop_map(|(person, entitled, yes)| Vote {
                 groups: vec![if entitled { "sre".into() } else { "guests".into() }],
                 verdict: if yes { Verdict::Approve } else { Verdict::Deny },
                 ..sample::vote(person)
-            },
-        )
+            })
     }
 
     proptest! {

@@ -15,7 +15,7 @@ pub struct Clicks {
     pub csrf: String,
     /// The room in which the click happens.
     pub room: String,
-    /// The page to come back to without JavaScript: `room` or `request`.
+    /// The page the card is on, to come back to without JavaScript: `room` or `request`.
     pub from: &'static str,
 }
 
@@ -39,7 +39,7 @@ pub fn card(card: &Card, clicks: &Clicks, notice: Option<&Card>) -> Markup {
     // A stripe where something changes in production; an answer from there has the badge alone.
     let production = card.request.is_some() && card.cluster.as_ref().is_some_and(|cluster| cluster.production);
     let has_details = card.buttons.iter().any(|button| button.id == "details");
-    let link = local(card.link.as_deref()).filter(|_| !has_details);
+    let link = local(card.link.as_deref()).filter(|_| !has_details && clicks.from != "request");
     let id = card.request.map(|request| format!("r-{request}"));
     html! {
         article class={ "card tone-" (tone(card.tone)) @if production { " on-production" } }
@@ -125,6 +125,9 @@ fn button(button: &Button, card: &Card, clicks: &Clicks) -> Markup {
         known @ ("primary" | "danger") => known,
         _ => "plain",
     };
+    if button.id == "details" && clicks.from == "request" {
+        return html! {};
+    }
     if button.id == "details"
         && let Some(link) = local(card.link.as_deref())
     {

@@ -43,7 +43,7 @@ pub fn request(view: &RequestView, drawn: &Card, entries: &[Entry], clicks: &Cli
                     }
                 }
             }
-            (plan(&request.plan))
+            (plan(&request.plan, drawn.code.as_ref().is_none_or(|code| code.text != request.plan.diff)))
             section aria-labelledby="asked" {
                 h2 id="asked" { "Asked and decided" }
                 dl.facts {
@@ -176,7 +176,8 @@ fn condition(condition: &Condition) -> String {
     }
 }
 
-fn plan(plan: &Plan) -> Markup {
+/// `with_diff`: unless the card above shows all of it.
+fn plan(plan: &Plan, with_diff: bool) -> Markup {
     html! {
         section aria-labelledby="plan" {
             h2 id="plan" { "Plan" }
@@ -189,7 +190,7 @@ fn plan(plan: &Plan) -> Markup {
                     @for note in &plan.blast.notes { br; (visible::line(note)) }
                 } }
             }
-            @if !plan.diff.is_empty() { (code("diff", &plan.diff)) }
+            @if with_diff && !plan.diff.is_empty() { (code("diff", &plan.diff)) }
             h3 { "Steps" }
             (steps("steps", &plan.steps))
             h3 { "Then it must hold, within " (plan.verify.within_s) " s" }

@@ -1,0 +1,7 @@
+//! The gate, against a real Postgres and a practice cluster.
+
+mod cancel;
+mod caps;
+mod submit;
+mod vote;
+mod world;

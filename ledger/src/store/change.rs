@@ -1,0 +1,23 @@
+//! What every change of a request writes along, as parts of one statement: one statement is one transaction, one round
+//! trip and one flush, and holds no lock while we think.
+//!
+//! They follow a common table expression `changed (request, kind, actor, at, body)` of what the change has really written.
+
+/// The ledger entry (G10).
+pub(super) const ENTRY: &str = "
+    recorded as (insert into entry (at, kind, actor, request, body) select at, kind, actor, request, body from changed)";
+
+/// The card is due again wherever it is shown. A claim in progress or a wait after a failure stands: due_at only ever
+/// moves forward here.
+pub(super) const CARD: &str = "
+    bumped as (
+        update card set version = version + 1 from changed where card.request = changed.request returning id, version),
+    due as (
+        update delivery set wanted = bumped.version, attempts = 0, due_at = greatest(due_at, clock_timestamp())
+        from bumped where delivery.card = bumped.id)";
+
+/// What is approved now waits for a worker. Here `changed` also has `state, revision, target` and a new run's id, `run`.
+pub(super) const QUEUE: &str = "
+    queued as (
+        insert into run (id, request, revision, target, phase, queued_at)
+        select run, request, revision, target, 'act', at from changed where state = 'approved')";
