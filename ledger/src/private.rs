@@ -3,13 +3,17 @@
 //!
 //! `pg_ctl start` gives the server its own session, so a Ctrl-C in our terminal never reaches it.
 
+mod place;
+mod shared;
+
+pub use shared::test_dir;
+
 use crate::{Ledger, LedgerError};
-use sha2::{Digest as _, Sha256};
+use place::{User, installed, nobody, open_lock, private_folder, socket_dir, within_reach};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor};
-use std::fs::{self, File, Permissions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::process::Command;
@@ -20,12 +24,8 @@ const OWNER: &str = "petrel_owner";
 const SERVING: &str = "petrel";
 /// Only names the socket's file: nothing listens on the network.
 const PORT: u16 = 5432;
-/// A unix socket's path has at most 107 bytes; the server's file name takes 15 of them.
-const LONGEST_SOCKET_DIR: usize = 107 - "/.s.PGSQL.5432.lock".len();
 /// Recovery after a power cut can take a while.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Test databases that nobody is connected to are dropped after this.
-const TEST_DATABASE_LASTS_S: u64 = 15 * 60;
 
 /// A running private server. It stops when `stop` is called; when this process dies first, the server lives on and the next
 /// start on the same directory takes it over.
@@ -88,19 +88,6 @@ pub enum PrivateError {
     Schema(#[from] LedgerError),
 }
 
-/// Who the server runs as, when we are root.
-#[derive(Clone, Copy, Debug)]
-struct User {
-    uid: u32,
-    gid: u32,
-}
-
-/// The folder of the one server that all tests share: `PETREL_TEST_POSTGRES`, or one in the system's temp folder.
-pub fn test_dir() -> PathBuf {
-    std::env::var_os("PETREL_TEST_POSTGRES")
-        .map_or_else(|| std::env::temp_dir().join("petrel-test-postgres"), PathBuf::from)
-}
-
 impl PrivatePostgres {
     /// Makes the database in `dir` if there is none, starts it, creates the roles `petrel_owner` and `petrel` and the
     /// database `petrel`, and migrates it. A server left behind by a process that was killed is taken over.
@@ -115,22 +102,6 @@ impl PrivatePostgres {
         server.up().await?;
         Ledger::migrate(&server.owner_url(), SERVING).await?;
         server._lock = Some(lock);
-        Ok(server)
-    }
-
-    /// Starts, or joins, a server that many processes share (tests). It is never stopped by us, and its own database
-    /// `petrel` stays empty: use [`PrivatePostgres::database`].
-    pub async fn join(dir: &Path) -> Result<PrivatePostgres, PrivateError> {
-        let lock = open_lock(dir)?;
-        let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
-            .await
-            .map_err(io::Error::other)
-            .flatten()
-            .map_err(file("lock", dir))?;
-        let server = PrivatePostgres::prepare(dir).await?;
-        server.up().await?;
-        server.drop_old_test_databases().await?;
-        drop(lock);
         Ok(server)
     }
 
@@ -149,22 +120,6 @@ impl PrivatePostgres {
     /// Url for the schema's owner.
     pub fn owner_url(&self) -> String {
         self.url_of("petrel", OWNER)
-    }
-
-    /// Another fresh database on the same server, migrated (tests: one each): (serving url, owner url). The name is made
-    /// unique, so that the same test may run many times.
-    pub async fn database(&self, name: &str) -> Result<(String, String), PrivateError> {
-        let template = self.template().await?;
-        let name: String =
-            name.chars().filter(|c| c.is_ascii_alphanumeric()).take(30).collect::<String>().to_lowercase();
-        let unique = uuid::Uuid::new_v4().simple().to_string();
-        let name = format!("test_{}_{name}_{}", jiff::Timestamp::now().as_second(), &unique[..8]);
-        let mut admin = self.admin("postgres").await?;
-        admin
-            .execute(AssertSqlSafe(format!("create database {name} template {template} owner {OWNER}")))
-            .await?;
-        admin.close().await?;
-        Ok((self.url_of(&name, SERVING), self.url_of(&name, OWNER)))
     }
 
     /// Fast shutdown, waits for it.
@@ -262,6 +217,8 @@ impl PrivatePostgres {
     async fn launch(&self) -> Result<PgConnection, PrivateError> {
         let conf = self.data().join("postgresql.conf");
         fs::write(&conf, self.settings()).map_err(file("write", &conf))?;
+        // One log for each start, and the one before it: neither grows for ever.
+        let _ = fs::rename(self.log(), self.log().with_extension("log.old"));
         let deadline = Instant::now() + PATIENCE;
         loop {
             let log = self.log().to_string_lossy().into_owned();
@@ -292,52 +249,6 @@ impl PrivatePostgres {
              timezone = 'UTC'\n",
             self.socket.display()
         )
-    }
-
-    /// The migrated database that `database` copies: made once for each set of migrations, whatever the number of
-    /// processes that want it.
-    async fn template(&self) -> Result<String, PrivateError> {
-        let template = format!("petrel_template_{}", crate::schema_hash());
-        let known = "SELECT 1 FROM pg_database WHERE datname = $1";
-        let mut admin = self.admin("postgres").await?;
-        if sqlx::query(known).bind(&template).fetch_optional(&mut admin).await?.is_none() {
-            sqlx::query("SELECT pg_advisory_lock(hashtext('petrel_template'))").execute(&mut admin).await?;
-            if sqlx::query(known).bind(&template).fetch_optional(&mut admin).await?.is_none() {
-                let making = format!("{template}_making");
-                admin
-                    .execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {making} WITH (FORCE)")))
-                    .await?;
-                admin.execute(AssertSqlSafe(format!("CREATE DATABASE {making} OWNER {OWNER}"))).await?;
-                Ledger::migrate(&self.url_of(&making, OWNER), SERVING).await?;
-                // Closed to everyone, because a database in use cannot be copied.
-                admin
-                    .execute(AssertSqlSafe(format!("ALTER DATABASE {making} ALLOW_CONNECTIONS false")))
-                    .await?;
-                admin.execute(AssertSqlSafe(format!("ALTER DATABASE {making} RENAME TO {template}"))).await?;
-            }
-        }
-        admin.close().await?;
-        Ok(template)
-    }
-
-    /// Tests do not clean up after themselves, because a killed one could not.
-    async fn drop_old_test_databases(&self) -> Result<(), PrivateError> {
-        let mut admin = self.admin("postgres").await?;
-        let old: Vec<(String,)> = sqlx::query_as(
-            "SELECT datname::text FROM pg_database d
-             WHERE datname ~ '^test_[0-9]+_'
-               AND split_part(datname, '_', 2)::bigint < extract(epoch FROM now()) - $1
-               AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid)
-             LIMIT 10",
-        )
-        .bind(TEST_DATABASE_LASTS_S as i64)
-        .fetch_all(&mut admin)
-        .await?;
-        for (name,) in old {
-            admin.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}"))).await?;
-        }
-        admin.close().await?;
-        Ok(())
     }
 
     fn data(&self) -> PathBuf {
@@ -392,124 +303,4 @@ impl PrivatePostgres {
 fn file(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PrivateError + use<> {
     let path = path.to_path_buf();
     move |source| PrivateError::File { what, path, source }
-}
-
-/// The lock that says who may start and stop the server of this directory. The kernel frees it when its holder dies.
-fn open_lock(dir: &Path) -> Result<File, PrivateError> {
-    fs::create_dir_all(dir).map_err(file("create", dir))?;
-    let path = dir.join("lock");
-    File::options().create(true).append(true).open(&path).map_err(file("open", &path))
-}
-
-/// Newest first; with `version`, only that major version.
-async fn installed(version: Option<&str>) -> Option<PathBuf> {
-    let mut found: Vec<(u32, PathBuf)> = Vec::new();
-    let debian = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path().join("bin"));
-    let asked = Command::new("pg_config").arg("--bindir").output().await.ok();
-    let asked = asked.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    for bin in debian.chain(asked).chain(std::env::split_paths(&path)) {
-        if !["postgres", "initdb", "pg_ctl"].iter().all(|program| bin.join(program).is_file()) {
-            continue;
-        }
-        // "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"
-        let Ok(output) = Command::new(bin.join("postgres")).arg("--version").output().await else { continue };
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let major = text
-            .split_whitespace()
-            .nth(2)
-            .and_then(|number| number.split('.').next())
-            .and_then(|n| n.parse().ok());
-        if let Some(major) = major {
-            found.push((major, bin));
-        }
-    }
-    found.retain(|(major, _)| version.is_none_or(|version| version == major.to_string()));
-    found.into_iter().max_by_key(|(major, _)| *major).map(|(_, bin)| bin)
-}
-
-/// Any other uid would do; this one has no home, no shell and no files.
-fn nobody() -> User {
-    let line = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let mut ids = line
-        .lines()
-        .find(|line| line.starts_with("nobody:"))
-        .into_iter()
-        .flat_map(|line| line.split(':').skip(2).take(2))
-        .filter_map(|id| id.parse().ok());
-    User { uid: ids.next().unwrap_or(65534), gid: ids.next().unwrap_or(65534) }
-}
-
-/// Every folder on the way must let strangers pass. Where one does not (a checkout under /root), the files live in
-/// /var/lib/petrel and `dir/database` points there.
-fn within_reach(dir: &Path) -> Result<PathBuf, PrivateError> {
-    let mode = |path: &Path| fs::metadata(path).map(|meta| meta.mode()).map_err(file("look at", path));
-    // What must be private is in folders of its own, which are closed.
-    fs::set_permissions(dir, Permissions::from_mode((mode(dir)? & 0o777) | 0o011))
-        .map_err(file("open", dir))?;
-    for folder in dir.ancestors() {
-        if mode(folder)? & 0o001 == 0 {
-            let name = hex::encode(&Sha256::digest(dir.as_os_str().as_encoded_bytes())[..8]);
-            let elsewhere = Path::new("/var/lib/petrel").join(name);
-            fs::create_dir_all(&elsewhere).map_err(file("create", &elsewhere))?;
-            let sign = dir.join("database");
-            match std::os::unix::fs::symlink(&elsewhere, &sign) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(file("create", &sign)(error));
-                }
-                _ => return Ok(elsewhere),
-            }
-        }
-    }
-    Ok(dir.into())
-}
-
-/// A folder that only the server's user (and root) can enter.
-fn private_folder(path: &Path, user: Option<User>) -> Result<(), PrivateError> {
-    match fs::DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(file("create", path)(error));
-        }
-        _ => {}
-    }
-    if let Some(User { uid, gid }) = user {
-        std::os::unix::fs::lchown(path, Some(uid), Some(gid)).map_err(file("give away", path))?;
-    }
-    fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(file("close", path))
-}
-
-/// `dir/socket`, or where that is too long for a socket (or would need quoting), a short folder in the temp folder that
-/// `dir/socket-dir` remembers.
-fn socket_dir(dir: &Path, user: Option<User>) -> Result<PathBuf, PrivateError> {
-    let plain = |path: &Path| {
-        let text = path.to_string_lossy();
-        text.len() <= LONGEST_SOCKET_DIR
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
-    };
-    let near = dir.join("socket");
-    if plain(&near) {
-        private_folder(&near, user)?;
-        return Ok(near);
-    }
-    let remembered = dir.join("socket-dir");
-    let owner = user.map_or_else(|| rustix::process::geteuid().as_raw(), |user| user.uid);
-    if let Ok(text) = fs::read_to_string(&remembered) {
-        let far = PathBuf::from(text);
-        // The temp folder is everybody's: only a folder that is still ours will do.
-        if fs::symlink_metadata(&far)
-            .is_ok_and(|meta| meta.is_dir() && meta.uid() == owner && meta.mode() & 0o077 == 0)
-        {
-            return Ok(far);
-        }
-    }
-    let unique = uuid::Uuid::new_v4().simple().to_string();
-    let far = std::env::temp_dir().join(format!("petrel-{}", &unique[..12]));
-    fs::DirBuilder::new().mode(0o700).create(&far).map_err(file("create", &far))?;
-    private_folder(&far, user)?;
-    fs::write(&remembered, far.to_string_lossy().as_bytes()).map_err(file("write", &remembered))?;
-    Ok(far)
 }

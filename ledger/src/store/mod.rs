@@ -13,6 +13,7 @@ mod lease;
 mod notify;
 mod outbox;
 mod page;
+mod queue;
 mod request;
 mod room;
 mod rows;

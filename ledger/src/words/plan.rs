@@ -162,7 +162,7 @@ pub struct Blast {
 impl Blast {
     /// Share of the workload that is hit, in percent, 0 to 100.
     pub fn percent(&self) -> u32 {
-        if self.of == 0 { 0 } else { (self.pods * 100 / self.of).min(100) }
+        (self.pods * 100).checked_div(self.of).unwrap_or(0).min(100)
     }
 }
 

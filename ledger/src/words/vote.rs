@@ -120,7 +120,7 @@ mod tests {
             people.sort();
             people.dedup();
             let denied = votes.iter().any(|vote| vote.verdict == Verdict::Deny);
-            let enough = people.len() >= 1 && people.len() as u32 >= need;
+            let enough = !people.is_empty() && people.len() as u32 >= need;
             match tally {
                 Tally::Denied { .. } => prop_assert!(denied),
                 Tally::Approved => prop_assert!(!denied && enough),
