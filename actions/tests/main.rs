@@ -5,4 +5,5 @@ mod cluster;
 mod gate;
 mod policy;
 mod query;
+mod runner;
 mod scene;

@@ -1,14 +1,14 @@
 //! Holding a run: the heartbeat, what it hears, and the two questions asked before anything is done under the lease: is
 //! it still ours beyond doubt, and should we go on?
 
-use ledger::{Actor, Ended, Fence, Ledger, LedgerError};
+use ledger::{Actor, Claim, Ended, Fence, Ledger, LedgerError};
 use std::{
     future::Future,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, OwnedSemaphorePermit, watch},
     time::{Instant, sleep, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -42,27 +42,29 @@ pub(super) struct Hold {
     stop: CancellationToken,
     /// Someone changed the request: ask sooner.
     poke: Notify,
+    /// Our turn among the runs that act, until we wait for something.
+    turn: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl Hold {
     /// Of a claim that was asked for at `asked` (the lease began later than that).
     pub fn new(
         ledger: Ledger,
-        fence: Fence,
+        claim: &Claim,
         lease: Duration,
         asked: Instant,
-        cancel: Option<Actor>,
+        turn: OwnedSemaphorePermit,
         stop: CancellationToken,
     ) -> Hold {
-        let ours_until = Mutex::new(asked + surely(lease));
         Hold {
             ledger,
-            fence,
+            fence: claim.fence,
             lease,
-            ours_until,
-            cancel: watch::Sender::new(cancel),
+            ours_until: Mutex::new(asked + surely(lease)),
+            cancel: watch::Sender::new(claim.request.cancel.clone()),
             stop,
             poke: Notify::new(),
+            turn: Mutex::new(Some(turn)),
         }
     }
 
@@ -132,8 +134,9 @@ impl Hold {
         self.cancel.borrow().clone()
     }
 
-    /// Waits; ends early when this process stops.
+    /// Waits, leaving our turn to another run; ends early when this process stops.
     pub async fn pause(&self, wait: Duration) -> Result<(), Exit> {
+        drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner).take());
         tokio::select! {
             () = self.stop.cancelled() => {}
             () = sleep(wait) => {}

@@ -19,11 +19,11 @@ use hold::{Exit, Hold};
 use ledger::{Claim, Ledger, RequestId, Wake};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 use tokio::{
-    sync::Notify,
+    sync::{Notify, Semaphore},
     task::JoinSet,
     time::{Instant, sleep},
 };
@@ -32,13 +32,16 @@ use tracing::Instrument;
 
 /// How often to look for work that nobody woke us for.
 const POLL: Duration = Duration::from_secs(1);
+/// Runs held at once, waiting ones too: each has its heartbeat.
+const HELD: usize = 500;
 
 /// How to run.
 #[derive(Clone, Debug)]
 pub struct RunnerConfig {
     /// This process, unique: `host-pid-random`.
     pub worker: String,
-    /// Runs at once in this replica.
+    /// Runs that act at once in this replica. A run that waits, for a rollout or for a silent cluster, leaves its turn to
+    /// another.
     pub concurrency: usize,
     /// A worker that is silent for so long is presumed dead.
     pub lease: Duration,
@@ -57,7 +60,7 @@ pub struct Runner {
 }
 
 /// What this replica holds now, to find the hold of a request that changed.
-type Held = Mutex<HashMap<RequestId, Arc<Hold>>>;
+type Held = Mutex<HashMap<RequestId, Weak<Hold>>>;
 
 impl Runner {
     /// Works until `stop`; then finishes the call at hand, gives its claims back and returns. When this future is
@@ -68,31 +71,39 @@ impl Runner {
         let work = Arc::new(Notify::new());
         let mut listening = JoinSet::new();
         listening.spawn(listen(runner.ledger.clone(), work.clone(), held.clone()));
+        let turns = Arc::new(Semaphore::new(runner.config.concurrency));
         let mut runs = JoinSet::new();
         while !stop.is_cancelled() {
-            if runs.len() < runner.config.concurrency {
-                let asked = Instant::now();
-                match runner
-                    .ledger
-                    .claim_run(&runner.config.worker, runner.config.lease, jiff::Timestamp::now())
-                    .await
-                {
-                    Ok(Some(claim)) => {
-                        runs.spawn(runner.clone().hold(claim, asked, held.clone(), stop.clone()));
-                        continue;
-                    }
-                    Ok(None) => {}
-                    Err(error) => tracing::warn!(%error, "cannot claim a run; trying again"),
-                }
+            while let Some(ended) = runs.try_join_next() {
+                report(ended);
             }
+            if runs.len() >= HELD {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    Some(ended) = runs.join_next() => report(ended),
+                }
+                continue;
+            }
+            let turn = tokio::select! {
+                () = stop.cancelled() => break,
+                Ok(turn) = turns.clone().acquire_owned() => turn,
+            };
+            let asked = Instant::now();
+            let RunnerConfig { worker, lease, .. } = &runner.config;
+            match runner.ledger.claim_run(worker, *lease, jiff::Timestamp::now()).await {
+                Ok(Some(claim)) => {
+                    let hold = Hold::new(runner.ledger.clone(), &claim, *lease, asked, turn, stop.clone());
+                    runs.spawn(runner.clone().hold(claim, hold, asked, held.clone()));
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "cannot claim a run; trying again"),
+            }
+            drop(turn);
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = work.notified() => {}
                 () = sleep(POLL) => {}
-                Some(ended) = runs.join_next() => report(ended),
-            }
-            while let Some(ended) = runs.try_join_next() {
-                report(ended);
             }
         }
         while let Some(ended) = runs.join_next().await {
@@ -101,22 +112,15 @@ impl Runner {
     }
 
     /// Carries one claimed run for as long as it is ours.
-    async fn hold(self: Arc<Self>, claim: Claim, asked: Instant, held: Arc<Held>, stop: CancellationToken) {
+    async fn hold(self: Arc<Self>, claim: Claim, hold: Hold, asked: Instant, held: Arc<Held>) {
         let request = &claim.request;
         let span = tracing::info_span!(
             "run", request.id = %request.id, run.id = %claim.run.id, cluster = %request.plan.target.cluster,
             action = %request.plan.action, attempt = claim.run.attempt
         );
-        let hold = Arc::new(Hold::new(
-            self.ledger.clone(),
-            claim.fence,
-            self.config.lease,
-            asked,
-            request.cancel.clone(),
-            stop,
-        ));
+        let hold = Arc::new(hold);
         let id = request.id;
-        held.lock().unwrap_or_else(PoisonError::into_inner).insert(id, hold.clone());
+        held.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::downgrade(&hold));
         async {
             let mut attempt = Attempt::new(&self, &hold, &claim);
             // The heartbeat first: when the run is lost, what is under way is dropped where it stands.
@@ -139,11 +143,8 @@ impl Runner {
         }
         .instrument(span)
         .await;
-        // A replanned request may be held again already, by its next run.
-        let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.get(&id).is_some_and(|now| Arc::ptr_eq(now, &hold)) {
-            held.remove(&id);
-        }
+        drop(hold);
+        held.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, hold| hold.strong_count() > 0);
     }
 }
 
@@ -163,16 +164,13 @@ async fn listen(ledger: Ledger, work: Arc<Notify>, held: Arc<Held>) {
                 match listener.next(Duration::from_secs(60)).await {
                     Some(Wake::Run) => work.notify_one(),
                     Some(Wake::Request(id)) => {
-                        if let Some(hold) = held.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
-                            hold.poke();
-                        }
+                        let held = held.lock().unwrap_or_else(PoisonError::into_inner);
+                        held.get(&id).and_then(Weak::upgrade).inspect(|hold| hold.poke());
                     }
                     Some(Wake::Lost) => {
                         work.notify_one();
-                        held.lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .values()
-                            .for_each(|hold| hold.poke());
+                        let held = held.lock().unwrap_or_else(PoisonError::into_inner);
+                        held.values().filter_map(Weak::upgrade).for_each(|hold| hold.poke());
                     }
                     _ => {}
                 }

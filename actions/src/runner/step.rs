@@ -3,12 +3,13 @@
 use super::{
     attempt::{Attempt, pace, passes},
     effect::{self, Intent, Outcome, Reading},
-    hold::Exit,
+    hold::{Exit, Pace},
 };
 use crate::cluster::{Cluster, ClusterError};
 use jiff::Timestamp;
 use ledger::{ObjectRef, Phase, Step, StepState};
 use serde_json::Value;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// What became of a step. All but `Moved` are recorded.
@@ -84,6 +85,8 @@ impl Attempt<'_> {
         let began = Instant::now();
         let give_up = began + self.patience();
         let mut pace = pace();
+        // A busy controller leaves only short gaps: many tries find one.
+        let mut busy = Pace::new(Duration::from_millis(5), Duration::from_millis(250));
         let taken = loop {
             let trouble = if read {
                 match cluster.get(course.step.object()).await.map(Some) {
@@ -133,7 +136,8 @@ impl Attempt<'_> {
                 break self.recorded(&course, taken, None, began).await?;
             }
             tracing::debug!(%error, step = course.index, "not settled yet");
-            self.hold.pause(pace.next()).await?;
+            let busy_object = matches!(error, ClusterError::Conflict { .. });
+            self.hold.pause(if busy_object { busy.next() } else { pace.next() }).await?;
         };
         Ok(taken)
     }

@@ -1,0 +1,8 @@
+//! The runner against a real Postgres and practice clusters in this process. The cluster's audit trail is the witness.
+
+mod act;
+mod cancel;
+mod crash;
+mod fault;
+mod house;
+mod verify;
