@@ -99,6 +99,11 @@ impl Ledger {
         schema::migrate(owner_url, serving_role).await
     }
 
+    /// Says goodbye on every connection, also of other handles to the same pool.
+    pub async fn close(self) {
+        self.pool.close().await;
+    }
+
     /// One round trip; for readiness and `petrel check`. Returns the server's version.
     pub async fn ping(&self) -> Result<String, LedgerError> {
         sqlx::query_scalar("show server_version").fetch_one(&self.pool).await.map_err(sql("ping the database"))
