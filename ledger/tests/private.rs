@@ -1,8 +1,8 @@
 //! The private server itself.
 
-use crate::support::fresh;
+use crate::support::{NOW, fresh};
 use ledger::private::{PrivateError, PrivatePostgres};
-use ledger::{Connect, Ledger};
+use ledger::{Connect, EntryFilter, Ledger};
 
 async fn ping(server: &PrivatePostgres) -> String {
     let ledger = Ledger::connect(&Connect { url: server.url(), connections: 2 }).await.expect("connect");
@@ -58,4 +58,23 @@ async fn many_processes_may_want_a_fresh_database_at_once() {
         ledger.ping().await.unwrap();
         Ledger::migrate(&owner_url, "petrel").await.expect("migrating twice changes nothing");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_was_killed_itself_recovers_and_has_lost_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = PrivatePostgres::start(dir.path()).await.unwrap();
+    let to = Connect { url: server.url(), connections: 2 };
+    let ledger = Ledger::connect(&to).await.unwrap();
+    let entry = ledger.record("test.said", "test", None, &serde_json::json!({}), NOW).await.unwrap();
+    let text = std::fs::read_to_string(dir.path().join("data/postmaster.pid")).unwrap();
+    let pid = rustix::process::Pid::from_raw(text.lines().next().unwrap().parse().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    drop((ledger, server));
+
+    let server = PrivatePostgres::start(dir.path()).await.unwrap();
+    let ledger = Ledger::connect(&to).await.unwrap();
+    let entries = ledger.entries(&EntryFilter { limit: 9, ..EntryFilter::default() }).await.unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.id).collect::<Vec<_>>(), [entry]);
+    server.stop().await.unwrap();
 }
