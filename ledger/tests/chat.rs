@@ -144,16 +144,32 @@ async fn an_event_whose_handler_died_is_taken_over_oldest_first() {
 }
 
 #[tokio::test]
+async fn what_this_build_cannot_read_holds_up_nothing_else() {
+    let (ledger, owner_url) = fresh("unreadable").await;
+    for key in ["1", "2"] {
+        ledger.say(key, &ops(), None, &json!(key)).await.unwrap();
+        ledger.receive(key, &ann(), &ops(), &line(key), "dies", DEAD, Timestamp::now()).await.unwrap();
+    }
+    let newer = "update inbox set event = '{\"did\": \"waved\"}' where key = '1';
+                 update delivery set only_for = 'nobody' where card = (select id from card where key = '1')";
+    sqlx::raw_sql(newer).execute(&owner(&owner_url).await).await.unwrap();
+    let events = ledger.claim_inbox("w", LONG, 9).await.unwrap();
+    assert_eq!(events.iter().map(|event| event.key.as_str()).collect::<Vec<_>>(), ["2"]);
+    let due = claim(&ledger, "w", LONG).await;
+    assert_eq!(due.iter().map(|delivery| &delivery.subject).collect::<Vec<_>>(), [&CardSubject::Said(json!("2"))]);
+}
+
+#[tokio::test]
 async fn a_typed_line_is_shown_once_and_only_in_its_room() {
     let (ledger, _) = fresh("rooms").await;
     let dev = Place("console:dev".into());
     let now = Timestamp::now();
-    let id = ledger.room_line("k1", &ops(), &ann(), "scale <b>", now).await.unwrap();
-    assert_eq!(ledger.room_line("k1", &ops(), &ann(), "scale <b>", now).await.unwrap(), id);
+    let id = ledger.room_line("k1", &ops(), &ann(), "scale <b>\0", now).await.unwrap();
+    assert_eq!(ledger.room_line("k1", &ops(), &ann(), "scale <b>\0", now).await.unwrap(), id);
     ledger.room_line("k2", &dev, &bob(), "get pods", now).await.unwrap();
     let room = ledger.room(&ops(), &bob(), None, 10).await.unwrap();
     assert_eq!(room.len(), 1);
-    assert_eq!((room[0].id, room[0].author.clone(), room[0].text.as_deref(), &room[0].card), (id, Some(ann()), Some("scale <b>"), &None));
+    assert_eq!((room[0].id, room[0].author.clone(), room[0].text.as_deref(), &room[0].card), (id, Some(ann()), Some("scale <b>\u{fffd}"), &None));
     assert_eq!(ledger.room(&dev, &ann(), None, 10).await.unwrap()[0].text.as_deref(), Some("get pods"));
 }
 

@@ -49,14 +49,7 @@ pub fn verify_checkpoint(checkpoint: &Checkpoint, trusted_key: Option<&str>) -> 
 impl Ledger {
     /// The head, signed. None while nothing is sealed.
     pub async fn checkpoint(&self, key: &SigningKey, now: Timestamp) -> Result<Option<Checkpoint>, LedgerError> {
-        let head: Option<(i64, String)> = sqlx::query_as(
-            "select last_seq, encode(substring(hash from octet_length(hash) - 31), 'hex') from seal
-             order by last_seq desc limit 1",
-        )
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(sql("find the end of the chain"))?;
-        let Some((seq, hash)) = head else { return Ok(None) };
+        let Some(Head { seq, hash }) = self.head().await? else { return Ok(None) };
         let corrupt = |why: &str| LedgerError::Corrupt { what: "sign a checkpoint", why: why.into() };
         let message = encode(seq, &hash, now).ok_or_else(|| corrupt("a hash is not 32 bytes long"))?;
         let at = Timestamp::from_microsecond(micros(now)).map_err(|_| corrupt("the time is out of range"))?;

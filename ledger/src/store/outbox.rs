@@ -136,7 +136,8 @@ impl Ledger {
         Ok(CardId(id))
     }
 
-    /// Claims up to `limit` deliveries that are due on one platform (`SKIP LOCKED`), oldest first.
+    /// Claims up to `limit` deliveries that are due on one platform (`SKIP LOCKED`), oldest first. One that cannot be read (a
+    /// newer replica wrote it) is logged and left out, so that it never holds up the others.
     pub async fn claim_deliveries(
         &self,
         platform: &str,
@@ -165,9 +166,13 @@ impl Ledger {
         .fetch_all(&self.pool)
         .await
         .map_err(sql("claim deliveries"))?;
-        rows.into_iter()
-            .map(|row| row.delivery().map_err(|why| LedgerError::Corrupt { what: "claim deliveries", why }))
-            .collect()
+        let readable = |row: DeliveryRow| {
+            let card = row.card;
+            row.delivery()
+                .inspect_err(|why| tracing::error!(%card, why, "this build cannot read a delivery; it waits for one that can"))
+                .ok()
+        };
+        Ok(rows.into_iter().filter_map(readable).collect())
     }
 
     /// It is there: remembers the platform's message id and the version shown; when more has happened since, it is due
@@ -204,7 +209,7 @@ impl Ledger {
         .bind(delivery.card.0)
         .bind(&delivery.place.0)
         .bind(delivery.token)
-        .bind(why.replace('\0', " "))
+        .bind(why.replace('\0', "\u{fffd}"))
         .bind(wait.as_secs_f64())
         .execute(&self.pool)
         .await

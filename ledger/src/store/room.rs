@@ -86,7 +86,8 @@ impl Ledger {
         .bind(key)
         .bind(&place.0)
         .bind(author.as_str())
-        .bind(text)
+        // The one character that Postgres cannot store.
+        .bind(text.replace('\0', "\u{fffd}"))
         .bind(utc(now))
         .fetch_optional(&self.pool)
         .await

@@ -170,7 +170,7 @@ impl Head {
         // them just because an order is asked for.
         let select = format!(
             "with new as materialized (select {COLUMNS} from entry where {}) select * from new order by id limit {}",
-            self.progress.new(),
+            self.progress.added(),
             BATCH + 1
         );
         let found = self.links(&select, BATCH, conn).await?;

@@ -89,7 +89,7 @@ impl Progress {
     }
 
     /// SQL over table `entry`: new since the last batch.
-    pub fn new(&self) -> String {
+    pub fn added(&self) -> String {
         format!("(id > {} and {})", self.floor, self.snapshot.unseen())
     }
 }
