@@ -91,7 +91,11 @@ impl Fields {
         const NEVER: &[&str] = &["f:name", "f:namespace", "f:creationTimestamp", "f:selfLink", "f:uid", "f:generation", "f:managedFields", "f:resourceVersion"];
         self.0.retain(|path| {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
-            !matches!(path[..], [] | ["f:apiVersion" | "f:kind" | "f:metadata"]) && !(path.len() == 2 && path[0] == "f:metadata" && NEVER.contains(&path[1]))
+            match path[..] {
+                [] | ["f:apiVersion" | "f:kind" | "f:metadata"] => false,
+                ["f:metadata", field] => !NEVER.contains(&field),
+                _ => true,
+            }
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::object::{list, text};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// One kind that is served.
@@ -56,11 +56,13 @@ impl Resource {
 pub(crate) struct Registry {
     /// (group, version, plural)
     served: BTreeMap<(String, String, String), Arc<Resource>>,
+    /// By table.
+    tables: HashMap<String, Arc<Resource>>,
 }
 
 impl Registry {
     pub fn builtin() -> Registry {
-        let mut registry = Registry { served: BTreeMap::new() };
+        let mut registry = Registry { served: BTreeMap::new(), tables: HashMap::new() };
         for row in BUILTIN.lines().filter(|line| !line.trim().is_empty()) {
             let words: Vec<&str> = row.split_whitespace().collect();
             let (group, version) = words[0].split_once('/').unwrap_or(("", words[0]));
@@ -85,18 +87,21 @@ impl Registry {
         self.served.get(&(group.to_owned(), version.to_owned(), plural.to_owned())).cloned()
     }
     pub fn of_kind(&self, api_version: &str, kind: &str) -> Option<Arc<Resource>> {
-        self.served.values().find(|resource| resource.kind == kind && resource.api_version() == api_version).cloned()
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        self.served.values().find(|resource| resource.kind == kind && resource.group == group && resource.version == version).cloned()
     }
     /// By table: `deployments.apps`.
     pub fn of_id(&self, id: &str) -> Option<Arc<Resource>> {
-        self.served.values().find(|resource| resource.is(id)).cloned()
+        self.tables.get(id).cloned()
     }
     pub fn all(&self) -> impl Iterator<Item = &Arc<Resource>> {
         self.served.values()
     }
     fn add(&mut self, resource: Resource) {
         let key = (resource.group.clone(), resource.version.clone(), resource.plural.clone());
-        self.served.insert(key, Arc::new(resource));
+        let resource = Arc::new(resource);
+        self.tables.insert(resource.id(), resource.clone());
+        self.served.insert(key, resource);
     }
     /// Serves what a CustomResourceDefinition describes: every served version, stored once.
     pub fn add_custom(&mut self, definition: &Value) {
@@ -128,6 +133,7 @@ impl Registry {
     }
     pub fn remove_custom(&mut self, definition: &Value) {
         let (group, plural) = (text(definition, &["spec", "group"]), text(definition, &["spec", "names", "plural"]));
+        self.tables.retain(|_, resource| !(resource.custom && resource.group == group && resource.plural == plural));
         self.served.retain(|(of, _, name), resource| !(resource.custom && of == group && name == plural));
     }
 }

@@ -38,10 +38,8 @@ pub(crate) fn object(resource: &Resource, new: &Value) -> Vec<Cause> {
                 causes.push(Cause::invalid("spec.maxReplicas", &json!(max), "must be greater than or equal to `minReplicas`"));
             }
         }
-        "poddisruptionbudgets.policy" => {
-            if !new["spec"]["minAvailable"].is_null() && !new["spec"]["maxUnavailable"].is_null() {
-                causes.push(Cause::invalid("spec", &new["spec"], "minAvailable and maxUnavailable cannot be both set"));
-            }
+        "poddisruptionbudgets.policy" if !new["spec"]["minAvailable"].is_null() && !new["spec"]["maxUnavailable"].is_null() => {
+            causes.push(Cause::invalid("spec", &new["spec"], "minAvailable and maxUnavailable cannot be both set"));
         }
         _ => {}
     }

@@ -174,9 +174,7 @@ fn prepare_new(resource: &Resource, namespace: &str, new: &mut Value) {
     tidy(new);
     // Status is not the creator's to write; nodes and volumes are the exception, as on the real server.
     if resource.status && !matches!(resource.plural.as_str(), "nodes" | "persistentvolumes" | "namespaces") {
-        if let Some(map) = new.as_object_mut() {
-            map.remove("status");
-        }
+        object::remove(new, &["status"]);
     }
 }
 

@@ -23,10 +23,8 @@ pub(crate) fn route(store: &Store, work: &mut Work, change: &Change) {
                     work.push(Task::Finalize(Key { table: resource.id().into(), namespace, name: text(owner, &["name"]).to_owned() }));
                 }
             }
-            if &*change.key.table != "events" && !change.key.namespace.is_empty() {
-                if store.get("namespaces", "", &change.key.namespace).is_some_and(|namespace| is_deleting(&namespace)) {
-                    work.push(Task::Namespace(change.key.namespace.clone()));
-                }
+            if !change.key.namespace.is_empty() && store.get("namespaces", "", &change.key.namespace).is_some_and(|namespace| is_deleting(&namespace)) {
+                work.push(Task::Namespace(change.key.namespace.clone()));
             }
         }
         Some(new) if is_deleting(new) => work.push(Task::Finalize(change.key.clone())),

@@ -65,9 +65,7 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
             pod::set_condition(&mut status, "Suspended", "False", "JobResumed", "Job resumed");
         }
         let wanted = field("parallelism").unwrap_or(1).min(completions.map_or(i64::MAX, |wanted| wanted - succeeded));
-        for _ in now_active..wanted {
-            now_active += i64::from(create(control, &job, &pods));
-        }
+        now_active += (now_active..wanted).filter(|_| create(control, &job, &pods)).count() as i64;
         if let Some(deadline) = field("activeDeadlineSeconds") {
             control.work.after(Duration::from_secs(deadline.max(1) as u64), Task::Job(place.clone()), false);
         }

@@ -131,7 +131,7 @@ fn take_away<'a>(target: &mut Value, path: &'a [String], way: &mut Vec<&'a str>,
                 }
             }
         }
-        (("v:", value), Value::Array(entries)) => entries.retain(|entry| entry.to_string() != value),
+        (("v:", value), Value::Array(entries)) => entries.retain(|entry| format!("{entry}") != value),
         (_, Value::Array(entries)) => {
             let Shape::Keyed(keys) = schema::shape(way, true, custom) else { return };
             let Some(index) = entries.iter().position(|entry| key_of(entry, keys) == *element) else { return };
