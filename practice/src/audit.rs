@@ -77,7 +77,11 @@ impl Trail {
     }
 
     pub fn write_to(&mut self, path: &Path) -> anyhow::Result<()> {
-        let file = OpenOptions::new().create(true).append(true).open(path).with_context(|| format!("open the audit file {}", path.display()))?;
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .with_context(|| format!("open the audit file {}", path.display()))?;
         self.files.push(file);
         Ok(())
     }

@@ -33,7 +33,13 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub fn new(name: String, address: String, speed: Duration, admin_token: String, state: State) -> Arc<Cluster> {
+    pub fn new(
+        name: String,
+        address: String,
+        speed: Duration,
+        admin_token: String,
+        state: State,
+    ) -> Arc<Cluster> {
         let tokens = Tokens::default();
         tokens.add_admin(&admin_token);
         Arc::new(Cluster {

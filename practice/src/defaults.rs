@@ -24,14 +24,23 @@ pub(crate) fn fill(resource: &Resource, new: &mut Value) {
             job_selector(new);
         }
         "cronjobs.batch" => {
-            for (field, value) in [("concurrencyPolicy", json!("Allow")), ("suspend", json!(false)), ("successfulJobsHistoryLimit", json!(3)), ("failedJobsHistoryLimit", json!(1))] {
+            for (field, value) in [
+                ("concurrencyPolicy", json!("Allow")),
+                ("suspend", json!(false)),
+                ("successfulJobsHistoryLimit", json!(3)),
+                ("failedJobsHistoryLimit", json!(1)),
+            ] {
                 one(new, &["spec", field], value);
             }
             template(new, &["spec", "jobTemplate", "spec", "template"]);
         }
         "horizontalpodautoscalers.autoscaling" => {
             one(new, &["spec", "minReplicas"], json!(1));
-            one(new, &["spec", "metrics"], json!([{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]));
+            one(
+                new,
+                &["spec", "metrics"],
+                json!([{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]),
+            );
         }
         "services" => service(new),
         "namespaces" => {
@@ -75,7 +84,11 @@ fn stateful_set(new: &mut Value) {
         one(new, &["spec", "updateStrategy", "rollingUpdate", "partition"], json!(0));
     }
     one(new, &["spec", "revisionHistoryLimit"], json!(10));
-    one(new, &["spec", "persistentVolumeClaimRetentionPolicy"], json!({"whenDeleted": "Retain", "whenScaled": "Retain"}));
+    one(
+        new,
+        &["spec", "persistentVolumeClaimRetentionPolicy"],
+        json!({"whenDeleted": "Retain", "whenScaled": "Retain"}),
+    );
     template(new, &["spec", "template"]);
 }
 
@@ -95,9 +108,14 @@ fn job_spec(new: &mut Value, path: &[&str]) {
     if at(&spec, &["completions"]).is_null() && at(&spec, &["parallelism"]).is_null() {
         set(&mut spec, &["completions"], json!(1));
     }
-    for (field, value) in
-        [("parallelism", json!(1)), ("backoffLimit", json!(6)), ("completionMode", json!("NonIndexed")), ("suspend", json!(false)), ("manualSelector", json!(false)), ("podReplacementPolicy", json!("TerminatingOrFailed"))]
-    {
+    for (field, value) in [
+        ("parallelism", json!(1)),
+        ("backoffLimit", json!(6)),
+        ("completionMode", json!("NonIndexed")),
+        ("suspend", json!(false)),
+        ("manualSelector", json!(false)),
+        ("podReplacementPolicy", json!("TerminatingOrFailed")),
+    ] {
         one(&mut spec, &[field], value);
     }
     template(&mut spec, &["template"]);
@@ -111,7 +129,12 @@ fn job_selector(new: &mut Value) {
         return;
     }
     one(new, &["spec", "selector"], json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}));
-    for (label, value) in [("batch.kubernetes.io/controller-uid", &uid), ("batch.kubernetes.io/job-name", &name), ("controller-uid", &uid), ("job-name", &name)] {
+    for (label, value) in [
+        ("batch.kubernetes.io/controller-uid", &uid),
+        ("batch.kubernetes.io/job-name", &name),
+        ("controller-uid", &uid),
+        ("job-name", &name),
+    ] {
         one(new, &["spec", "template", "metadata", "labels", label], json!(value));
     }
 }
@@ -191,9 +214,12 @@ fn fill_container(container: &mut Value) {
     let image = text(container, &["image"]).to_owned();
     let tag = image.rsplit('/').next().unwrap_or("").split_once(':').map_or("latest", |(_, tag)| tag);
     let pull = if tag == "latest" && !image.contains('@') { "Always" } else { "IfNotPresent" };
-    for (field, value) in
-        [("resources", json!({})), ("terminationMessagePath", json!("/dev/termination-log")), ("terminationMessagePolicy", json!("File")), ("imagePullPolicy", json!(pull))]
-    {
+    for (field, value) in [
+        ("resources", json!({})),
+        ("terminationMessagePath", json!("/dev/termination-log")),
+        ("terminationMessagePolicy", json!("File")),
+        ("imagePullPolicy", json!(pull)),
+    ] {
         one(container, &[field], value);
     }
     for port in container.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
@@ -206,7 +232,12 @@ fn fill_container(container: &mut Value) {
     }
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if container[probe].is_object() {
-            for (field, value) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)] {
+            for (field, value) in [
+                ("timeoutSeconds", 1),
+                ("periodSeconds", 10),
+                ("successThreshold", 1),
+                ("failureThreshold", 3),
+            ] {
                 one(container, &[probe, field], json!(value));
             }
             if at(container, &[probe, "httpGet"]).is_object() {
@@ -244,10 +275,19 @@ fn running_pod(pod: &mut Value) {
 
 fn quality(pod: &Value) -> &'static str {
     let containers = object::list(pod, &["spec", "containers"]);
-    let part = |container: &Value, kind: &str, resource: &str| at(container, &["resources", kind, resource]).clone();
-    if containers.iter().all(|container| at(container, &["resources", "limits"]).is_null() && at(container, &["resources", "requests"]).is_null()) {
+    let part =
+        |container: &Value, kind: &str, resource: &str| at(container, &["resources", kind, resource]).clone();
+    if containers.iter().all(|container| {
+        at(container, &["resources", "limits"]).is_null()
+            && at(container, &["resources", "requests"]).is_null()
+    }) {
         "BestEffort"
-    } else if containers.iter().all(|container| ["cpu", "memory"].iter().all(|resource| !part(container, "limits", resource).is_null() && part(container, "limits", resource) == part(container, "requests", resource))) {
+    } else if containers.iter().all(|container| {
+        ["cpu", "memory"].iter().all(|resource| {
+            !part(container, "limits", resource).is_null()
+                && part(container, "limits", resource) == part(container, "requests", resource)
+        })
+    }) {
         "Guaranteed"
     } else {
         "Burstable"

@@ -28,7 +28,11 @@ pub(crate) struct Options {
 impl Options {
     pub fn read(body: &Value) -> Options {
         let own = |path: &[&str]| at(body, path).as_str().map(str::to_owned);
-        let propagation = own(&["propagationPolicy"]).or_else(|| body["orphanDependents"].as_bool().map(|orphan| if orphan { "Orphan" } else { "Background" }.to_owned()));
+        let propagation = own(&["propagationPolicy"]).or_else(|| {
+            body["orphanDependents"]
+                .as_bool()
+                .map(|orphan| if orphan { "Orphan" } else { "Background" }.to_owned())
+        });
         Options {
             grace: number(body, &["gracePeriodSeconds"]),
             uid: own(&["preconditions", "uid"]),
@@ -41,21 +45,41 @@ impl Options {
 
 impl Store {
     /// Deletes an object as far as that goes at once.
-    pub fn delete(&mut self, resource: &Resource, namespace: &str, called: &str, options: &Options) -> Result<Gone, Failure> {
-        let old = self.get(&resource.id(), namespace, called).ok_or_else(|| Failure::not_found(resource, called))?;
-        for (asked, is, what) in [(&options.uid, object::uid(&old), "UID"), (&options.version, object::version(&old), "ResourceVersion")] {
+    pub fn delete(
+        &mut self,
+        resource: &Resource,
+        namespace: &str,
+        called: &str,
+        options: &Options,
+    ) -> Result<Gone, Failure> {
+        let old = self
+            .get(&resource.id(), namespace, called)
+            .ok_or_else(|| Failure::not_found(resource, called))?;
+        for (asked, is, what) in [
+            (&options.uid, object::uid(&old), "UID"),
+            (&options.version, object::version(&old), "ResourceVersion"),
+        ] {
             if let Some(asked) = asked.as_deref().filter(|asked| *asked != is) {
                 return Err(Failure::precondition(resource, namespace, called, what, asked, is));
             }
         }
-        if let Some(policy) = options.propagation.as_deref().filter(|policy| !matches!(*policy, "Background" | "Foreground" | "Orphan")) {
-            let cause = crate::failure::Cause::invalid("propagationPolicy", &json!(policy), r#"must be one of "Foreground", "Background", "Orphan" or nil"#);
+        if let Some(policy) = options
+            .propagation
+            .as_deref()
+            .filter(|policy| !matches!(*policy, "Background" | "Foreground" | "Orphan"))
+        {
+            let cause = crate::failure::Cause::invalid(
+                "propagationPolicy",
+                &json!(policy),
+                r#"must be one of "Foreground", "Background", "Orphan" or nil"#,
+            );
             return Err(Failure::invalid("", "DeleteOptions", "", &[cause]));
         }
         let mut new = (*old).clone();
         let mut finalizers: Vec<Value> = list(&old, &["metadata", "finalizers"]).to_vec();
         // Jobs deleted without a word leave their pods, for the sake of old clients.
-        let policy = options.propagation.as_deref().unwrap_or(if resource.is("jobs.batch") { "Orphan" } else { "" });
+        let policy =
+            options.propagation.as_deref().unwrap_or(if resource.is("jobs.batch") { "Orphan" } else { "" });
         let wanted = match policy {
             "Foreground" => Some("foregroundDeletion"),
             "Orphan" => Some("orphan"),
@@ -64,7 +88,9 @@ impl Store {
         if !policy.is_empty() {
             finalizers.retain(|finalizer| finalizer != "foregroundDeletion" && finalizer != "orphan");
         }
-        if let Some(finalizer) = wanted.filter(|_| !self.dependents(object::uid(&old)).is_empty() || options.propagation.is_some()) {
+        if let Some(finalizer) =
+            wanted.filter(|_| !self.dependents(object::uid(&old)).is_empty() || options.propagation.is_some())
+        {
             finalizers.push(json!(finalizer));
         }
         if resource.is("namespaces") {
@@ -85,7 +111,11 @@ impl Store {
         }
         if !is_deleting(&old) {
             let end = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(grace);
-            set(&mut new, &["metadata", "deletionTimestamp"], json!(end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()));
+            set(
+                &mut new,
+                &["metadata", "deletionTimestamp"],
+                json!(end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+            );
             set(&mut new, &["metadata", "deletionGracePeriodSeconds"], json!(grace));
             if let Some(generation) = object::generation(&old) {
                 set(&mut new, &["metadata", "generation"], json!(generation + 1));
@@ -109,12 +139,16 @@ impl Store {
         if node.is_none() {
             return 0;
         }
-        options.grace.unwrap_or_else(|| number(old, &["spec", "terminationGracePeriodSeconds"]).unwrap_or(30)).max(0)
+        options
+            .grace
+            .unwrap_or_else(|| number(old, &["spec", "terminationGracePeriodSeconds"]).unwrap_or(30))
+            .max(0)
     }
 
     /// Takes a finalizer off; the object goes when it was the last and it is to go.
     pub fn finalized(&mut self, resource: &Resource, old: &Arc<Value>, finalizer: &str) {
-        let left: Vec<Value> = list(old, &["metadata", "finalizers"]).iter().filter(|is| *is != finalizer).cloned().collect();
+        let left: Vec<Value> =
+            list(old, &["metadata", "finalizers"]).iter().filter(|is| *is != finalizer).cloned().collect();
         let grace = number(old, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0);
         if left.is_empty() && is_deleting(old) && grace == 0 {
             self.commit(resource, Some(old.clone()), None);
@@ -140,4 +174,3 @@ impl Store {
         }
     }
 }
-

@@ -14,7 +14,8 @@ pub(crate) fn core_versions(address: &str) -> Value {
 }
 
 /// Groups that are answered by code, not by tables.
-const VIRTUAL: &[(&str, &str)] = &[("metrics.k8s.io", "v1beta1"), ("authorization.k8s.io", "v1"), ("authentication.k8s.io", "v1")];
+const VIRTUAL: &[(&str, &str)] =
+    &[("metrics.k8s.io", "v1beta1"), ("authorization.k8s.io", "v1"), ("authentication.k8s.io", "v1")];
 
 pub(crate) fn groups(registry: &Registry) -> Value {
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": by_group(registry).iter().map(|(name, versions)| group_entry(name, versions)).collect::<Vec<_>>()})
@@ -30,7 +31,12 @@ pub(crate) fn group(registry: &Registry, name: &str) -> Option<Value> {
 fn by_group(registry: &Registry) -> BTreeMap<String, Vec<String>> {
     let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let virtual_ones = VIRTUAL.iter().map(|(group, version)| ((*group).to_owned(), (*version).to_owned()));
-    for (group, version) in registry.all().map(|resource| (resource.group.clone(), resource.version.clone())).chain(virtual_ones).filter(|(group, _)| !group.is_empty()) {
+    for (group, version) in registry
+        .all()
+        .map(|resource| (resource.group.clone(), resource.version.clone()))
+        .chain(virtual_ones)
+        .filter(|(group, _)| !group.is_empty())
+    {
         let versions = groups.entry(group).or_default();
         if !versions.contains(&version) {
             versions.push(version);
@@ -53,8 +59,12 @@ pub(crate) fn resources(registry: &Registry, group: &str, version: &str) -> Opti
     let reader = |name: &str, kind: &str, namespaced: bool| json!({"name": name, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get", "list"]});
     let creator = |name: &str, kind: &str| json!({"name": name, "singularName": "", "namespaced": false, "kind": kind, "verbs": ["create"]});
     match (group, version) {
-        ("metrics.k8s.io", "v1beta1") => entries.extend([reader("nodes", "NodeMetrics", false), reader("pods", "PodMetrics", true)]),
-        ("authorization.k8s.io", "v1") => entries.push(creator("selfsubjectaccessreviews", "SelfSubjectAccessReview")),
+        ("metrics.k8s.io", "v1beta1") => {
+            entries.extend([reader("nodes", "NodeMetrics", false), reader("pods", "PodMetrics", true)])
+        }
+        ("authorization.k8s.io", "v1") => {
+            entries.push(creator("selfsubjectaccessreviews", "SelfSubjectAccessReview"))
+        }
         ("authentication.k8s.io", "v1") => entries.push(creator("selfsubjectreviews", "SelfSubjectReview")),
         _ => {}
     }
@@ -62,7 +72,9 @@ pub(crate) fn resources(registry: &Registry, group: &str, version: &str) -> Opti
         return None;
     }
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": entries}))
+    Some(
+        json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": entries}),
+    )
 }
 
 fn resource_entries(resource: &Resource) -> Vec<Value> {
@@ -71,7 +83,18 @@ fn resource_entries(resource: &Resource) -> Vec<Value> {
     if !resource.short.is_empty() {
         entry["shortNames"] = json!(resource.short);
     }
-    if matches!(resource.plural.as_str(), "pods" | "services" | "deployments" | "replicasets" | "statefulsets" | "daemonsets" | "jobs" | "cronjobs" | "horizontalpodautoscalers") {
+    if matches!(
+        resource.plural.as_str(),
+        "pods"
+            | "services"
+            | "deployments"
+            | "replicasets"
+            | "statefulsets"
+            | "daemonsets"
+            | "jobs"
+            | "cronjobs"
+            | "horizontalpodautoscalers"
+    ) {
         entry["categories"] = json!(["all"]);
     }
     let mut entries = vec![entry];

@@ -24,18 +24,30 @@ pub(crate) struct Cause {
 
 impl Cause {
     pub fn invalid(field: impl Into<String>, value: &Value, why: &str) -> Cause {
-        Cause { field: field.into(), reason: "FieldValueInvalid", message: format!("Invalid value: {value}: {why}") }
+        Cause {
+            field: field.into(),
+            reason: "FieldValueInvalid",
+            message: format!("Invalid value: {value}: {why}"),
+        }
     }
     pub fn required(field: impl Into<String>, why: &str) -> Cause {
         let why = if why.is_empty() { String::new() } else { format!(": {why}") };
         Cause { field: field.into(), reason: "FieldValueRequired", message: format!("Required value{why}") }
     }
     pub fn duplicate(field: impl Into<String>, value: &Value) -> Cause {
-        Cause { field: field.into(), reason: "FieldValueDuplicate", message: format!("Duplicate value: {value}") }
+        Cause {
+            field: field.into(),
+            reason: "FieldValueDuplicate",
+            message: format!("Duplicate value: {value}"),
+        }
     }
     pub fn unsupported(field: impl Into<String>, value: &Value, allowed: &[&str]) -> Cause {
         let allowed: Vec<String> = allowed.iter().map(|word| format!("{word:?}")).collect();
-        Cause { field: field.into(), reason: "FieldValueNotSupported", message: format!("Unsupported value: {value}: supported values: {}", allowed.join(", ")) }
+        Cause {
+            field: field.into(),
+            reason: "FieldValueNotSupported",
+            message: format!("Unsupported value: {value}: supported values: {}", allowed.join(", ")),
+        }
     }
     pub fn forbidden(field: impl Into<String>, why: &str) -> Cause {
         Cause { field: field.into(), reason: "FieldValueForbidden", message: format!("Forbidden: {why}") }
@@ -61,32 +73,62 @@ impl Failure {
         Failure::new(404, "NotFound", "the server could not find the requested resource").with(json!({}))
     }
     pub fn no_method() -> Failure {
-        Failure::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource").with(json!({}))
+        Failure::new(
+            405,
+            "MethodNotAllowed",
+            "the server does not allow this method on the requested resource",
+        )
+        .with(json!({}))
     }
     pub fn media_type(accepted: &str) -> Failure {
-        Failure::new(415, "UnsupportedMediaType", format!("the body of the request was in an unknown format - accepted media types include: {accepted}"))
+        Failure::new(
+            415,
+            "UnsupportedMediaType",
+            format!(
+                "the body of the request was in an unknown format - accepted media types include: {accepted}"
+            ),
+        )
     }
     pub fn internal(message: impl std::fmt::Display) -> Failure {
-        Failure::new(500, "InternalError", format!("Internal error occurred: {message}")).with(json!({"causes": [{"message": message.to_string()}]}))
+        Failure::new(500, "InternalError", format!("Internal error occurred: {message}"))
+            .with(json!({"causes": [{"message": message.to_string()}]}))
     }
     pub fn expired(message: impl Into<String>) -> Failure {
         Failure::new(410, "Expired", message)
     }
     pub fn not_found(resource: &Resource, name: &str) -> Failure {
-        Failure::new(404, "NotFound", format!("{} \"{name}\" not found", resource.id())).with(about(resource, name))
+        Failure::new(404, "NotFound", format!("{} \"{name}\" not found", resource.id()))
+            .with(about(resource, name))
     }
     pub fn exists(resource: &Resource, name: &str) -> Failure {
-        Failure::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", resource.id())).with(about(resource, name))
+        Failure::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", resource.id()))
+            .with(about(resource, name))
     }
     pub fn conflict(resource: &Resource, name: &str, why: &str) -> Failure {
-        Failure::new(409, "Conflict", format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.id())).with(about(resource, name))
+        Failure::new(
+            409,
+            "Conflict",
+            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.id()),
+        )
+        .with(about(resource, name))
     }
     /// The resourceVersion that the client sent is not the current one.
     pub fn stale(resource: &Resource, name: &str) -> Failure {
-        Failure::conflict(resource, name, "the object has been modified; please apply your changes to the latest version and try again")
+        Failure::conflict(
+            resource,
+            name,
+            "the object has been modified; please apply your changes to the latest version and try again",
+        )
     }
     /// A uid or resourceVersion precondition that does not hold.
-    pub fn precondition(resource: &Resource, namespace: &str, name: &str, what: &str, asked: &str, is: &str) -> Failure {
+    pub fn precondition(
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+        what: &str,
+        asked: &str,
+        is: &str,
+    ) -> Failure {
         let place = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
         let why = format!(
             "StorageError: invalid object, Code: 4, Key: /registry/{}/{place}{name}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: {what} in precondition: {asked}, {what} in object meta: {is}",
@@ -95,14 +137,22 @@ impl Failure {
         Failure::conflict(resource, name, &why)
     }
     pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Failure {
-        let message = if name.is_empty() { format!("{} is forbidden: {why}", resource.id()) } else { format!("{} \"{name}\" is forbidden: {why}", resource.id()) };
+        let message = if name.is_empty() {
+            format!("{} is forbidden: {why}", resource.id())
+        } else {
+            format!("{} \"{name}\" is forbidden: {why}", resource.id())
+        };
         Failure::new(403, "Forbidden", message).with(about(resource, name))
     }
     pub fn invalid(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Failure {
         let of = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-        let texts: Vec<String> = causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let texts: Vec<String> =
+            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
         let what = if texts.len() == 1 { texts[0].clone() } else { format!("[{}]", texts.join(", ")) };
-        let list: Vec<Value> = causes.iter().map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field})).collect();
+        let list: Vec<Value> = causes
+            .iter()
+            .map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}))
+            .collect();
         let mut details = json!({"kind": kind, "causes": list});
         if !name.is_empty() {
             details["name"] = json!(name);
@@ -114,14 +164,20 @@ impl Failure {
     }
     /// A patch that cannot be carried out (a failed JSON patch test, say).
     pub fn unprocessable() -> Failure {
-        Failure::new(422, "Invalid", "the server rejected our request due to an error in our request").with(json!({}))
+        Failure::new(422, "Invalid", "the server rejected our request due to an error in our request")
+            .with(json!({}))
     }
     pub fn budget(cause: String, retry_after: u32) -> Failure {
         let mut details = json!({"causes": [{"reason": "DisruptionBudget", "message": cause}]});
         if retry_after > 0 {
             details["retryAfterSeconds"] = json!(retry_after);
         }
-        Failure::new(429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.").with(details)
+        Failure::new(
+            429,
+            "TooManyRequests",
+            "Cannot evict pod as it would violate the pod's disruption budget.",
+        )
+        .with(details)
     }
     /// Fields of an apply that others own: (manager as printed, path as printed).
     pub fn apply_conflict(conflicts: &[(String, String)]) -> Failure {
@@ -134,7 +190,11 @@ impl Failure {
                 let lines: Vec<String> = managers
                     .into_iter()
                     .flat_map(|manager| {
-                        std::iter::once(format!("conflicts with {manager}:")).chain(many.iter().filter(move |(of, _)| of == manager).map(|(_, path)| format!("- {path}")))
+                        std::iter::once(format!("conflicts with {manager}:")).chain(
+                            many.iter()
+                                .filter(move |(of, _)| of == manager)
+                                .map(|(_, path)| format!("- {path}")),
+                        )
                     })
                     .collect();
                 format!("Apply failed with {} conflicts: {}", many.len(), lines.join("\n"))

@@ -144,7 +144,11 @@ impl Faults {
             tokio::time::sleep(Duration::from_micros(latency)).await;
         }
         let unlucky = rand::random::<f64>() * 1e6 < f64::from(self.fail_share_ppm.load(SeqCst));
-        if take_one(&self.fail_next) || unlucky { Fate::Fail(self.fail_code.load(SeqCst)) } else { Fate::Handle }
+        if take_one(&self.fail_next) || unlucky {
+            Fate::Fail(self.fail_code.load(SeqCst))
+        } else {
+            Fate::Handle
+        }
     }
     pub(crate) fn take_dropped_answer(&self) -> bool {
         take_one(&self.drop_answers)

@@ -88,7 +88,16 @@ impl Fields {
 
     /// What nobody manages.
     fn strip(&mut self) {
-        const NEVER: &[&str] = &["f:name", "f:namespace", "f:creationTimestamp", "f:selfLink", "f:uid", "f:generation", "f:managedFields", "f:resourceVersion"];
+        const NEVER: &[&str] = &[
+            "f:name",
+            "f:namespace",
+            "f:creationTimestamp",
+            "f:selfLink",
+            "f:uid",
+            "f:generation",
+            "f:managedFields",
+            "f:resourceVersion",
+        ];
         self.0.retain(|path| {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             match path[..] {
@@ -108,7 +117,12 @@ pub(crate) fn print(path: &Path) -> String {
             ("v:", value) => format!("[={value}]"),
             (_, key) => {
                 let key: Value = serde_json::from_str(key).unwrap_or_default();
-                let parts: Vec<String> = key.as_object().into_iter().flatten().map(|(field, value)| format!("{field}={value}")).collect();
+                let parts: Vec<String> = key
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .map(|(field, value)| format!("{field}={value}"))
+                    .collect();
                 format!("[{}]", parts.join(","))
             }
         })
@@ -122,7 +136,8 @@ pub(crate) fn key_of(entry: &Value, keys: &[&str]) -> String {
     let parts: Vec<String> = sorted
         .into_iter()
         .filter_map(|key| {
-            let value = entry.get(*key).cloned().or_else(|| schema::key_default(key).map(|text| json!(text)))?;
+            let value =
+                entry.get(*key).cloned().or_else(|| schema::key_default(key).map(|text| json!(text)))?;
             Some(format!("{}:{value}", json!(key)))
         })
         .collect();
@@ -202,11 +217,18 @@ impl<'a> Walk<'a> {
             return;
         }
         let shape = self.shape(new.or(old).unwrap_or(&Value::Null));
-        let same_sort = |value: Option<&Value>| value.is_none_or(|value| value.is_object() == matches!(shape, Shape::Granular) && value.is_array() == !matches!(shape, Shape::Granular));
+        let same_sort = |value: Option<&Value>| {
+            value.is_none_or(|value| {
+                value.is_object() == matches!(shape, Shape::Granular)
+                    && value.is_array() == !matches!(shape, Shape::Granular)
+            })
+        };
         if shape != Shape::Atomic && same_sort(old) && same_sort(new) {
             self.mark_presence(old, new, out);
             match shape {
-                Shape::Granular => self.compare_maps(old.and_then(Value::as_object), new.and_then(Value::as_object), out),
+                Shape::Granular => {
+                    self.compare_maps(old.and_then(Value::as_object), new.and_then(Value::as_object), out)
+                }
                 Shape::Keyed(keys) => self.compare_entries(old, new, keys, out),
                 _ => self.compare_sets(old, new, out),
             }
@@ -221,7 +243,10 @@ impl<'a> Walk<'a> {
 
     /// A map or list that came or went is itself a field, beside what is in it.
     fn mark_presence(&self, old: Option<&Value>, new: Option<&Value>, out: &mut Difference) {
-        if self.path.is_empty() || self.way.last().is_some_and(|field| schema::always_there(field)) && self.path.last().is_some_and(|last| last.starts_with("f:")) {
+        if self.path.is_empty()
+            || self.way.last().is_some_and(|field| schema::always_there(field))
+                && self.path.last().is_some_and(|last| last.starts_with("f:"))
+        {
             return;
         }
         match (old, new) {
@@ -231,8 +256,14 @@ impl<'a> Walk<'a> {
         };
     }
 
-    fn compare_maps(&mut self, old: Option<&'a Map<String, Value>>, new: Option<&'a Map<String, Value>>, out: &mut Difference) {
-        let fields: BTreeSet<&'a String> = old.into_iter().flat_map(Map::keys).chain(new.into_iter().flat_map(Map::keys)).collect();
+    fn compare_maps(
+        &mut self,
+        old: Option<&'a Map<String, Value>>,
+        new: Option<&'a Map<String, Value>>,
+        out: &mut Difference,
+    ) {
+        let fields: BTreeSet<&'a String> =
+            old.into_iter().flat_map(Map::keys).chain(new.into_iter().flat_map(Map::keys)).collect();
         for field in fields {
             self.way.push(field);
             self.path.push(format!("f:{field}"));
@@ -242,14 +273,25 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn compare_entries(&mut self, old: Option<&'a Value>, new: Option<&'a Value>, keys: &[&str], out: &mut Difference) {
+    fn compare_entries(
+        &mut self,
+        old: Option<&'a Value>,
+        new: Option<&'a Value>,
+        keys: &[&str],
+        out: &mut Difference,
+    ) {
         fn entries<'v>(list: Option<&'v Value>, keys: &[&str]) -> Vec<(String, &'v Value)> {
-            list.and_then(Value::as_array).into_iter().flatten().map(|entry| (key_of(entry, keys), entry)).collect()
+            list.and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .map(|entry| (key_of(entry, keys), entry))
+                .collect()
         }
         let (before, after) = (entries(old, keys), entries(new, keys));
         let all: BTreeSet<&String> = before.iter().chain(&after).map(|(key, _)| key).collect();
         for key in all {
-            let find = |list: &[(String, &'a Value)]| list.iter().find(|(of, _)| of == key).map(|(_, entry)| *entry);
+            let find =
+                |list: &[(String, &'a Value)]| list.iter().find(|(of, _)| of == key).map(|(_, entry)| *entry);
             let (was, is) = (find(&before), find(&after));
             self.path.push(key.clone());
             if self.way.last() == Some(&"ownerReferences") {
@@ -268,9 +310,13 @@ impl<'a> Walk<'a> {
     }
 
     fn compare_sets(&mut self, old: Option<&Value>, new: Option<&Value>, out: &mut Difference) {
-        let members = |list: Option<&Value>| -> BTreeSet<String> { list.and_then(Value::as_array).into_iter().flatten().map(|entry| format!("v:{entry}")).collect() };
+        let members = |list: Option<&Value>| -> BTreeSet<String> {
+            list.and_then(Value::as_array).into_iter().flatten().map(|entry| format!("v:{entry}")).collect()
+        };
         let (before, after) = (members(old), members(new));
-        for (members, others, fields) in [(&after, &before, &mut out.added), (&before, &after, &mut out.removed)] {
+        for (members, others, fields) in
+            [(&after, &before, &mut out.added), (&before, &after, &mut out.removed)]
+        {
             for member in members.difference(others) {
                 self.path.push(member.clone());
                 fields.0.insert(self.path.clone());

@@ -75,7 +75,11 @@ pub struct Practice {
 impl Practice {
     /// Starts listening; the nodes and the system namespaces are there, nothing else.
     pub async fn start(config: PracticeConfig) -> anyhow::Result<Practice> {
-        let mut state = State { store: store::Store::default(), work: controllers::Work::default(), trail: audit::Trail::default() };
+        let mut state = State {
+            store: store::Store::default(),
+            work: controllers::Work::default(),
+            trail: audit::Trail::default(),
+        };
         let mut token = auth::new_token();
         if let Some(folder) = &config.data {
             token = persist::kept(folder, "token", || token)?;
@@ -128,7 +132,11 @@ impl Practice {
     pub fn delete(&self, api_version: &str, kind: &str, namespace: Option<&str>, name: &str) -> bool {
         let mut state = self.cluster.lock();
         let Some(resource) = state.store.registry.of_kind(api_version, kind) else { return false };
-        let options = delete::Options { grace: Some(0), propagation: Some("Background".into()), ..delete::Options::default() };
+        let options = delete::Options {
+            grace: Some(0),
+            propagation: Some("Background".into()),
+            ..delete::Options::default()
+        };
         let done = state.store.delete(&resource, namespace.unwrap_or(""), name, &options).is_ok();
         drop(state);
         self.cluster.wake.notify_one();

@@ -22,10 +22,16 @@ pub(crate) struct Filter {
 
 impl Filter {
     pub fn read(call: &Call, resource: &Resource, namespace: &str) -> Result<Filter, Failure> {
-        Ok(Filter { namespace: namespace.to_owned(), labels: Labels::parse(call.query("labelSelector"))?, fields: Fields::parse(call.query("fieldSelector"), resource)? })
+        Ok(Filter {
+            namespace: namespace.to_owned(),
+            labels: Labels::parse(call.query("labelSelector"))?,
+            fields: Fields::parse(call.query("fieldSelector"), resource)?,
+        })
     }
     pub fn matches(&self, object: &Value) -> bool {
-        (self.namespace.is_empty() || object::namespace(object) == self.namespace) && self.labels.matches(object::labels(object)) && self.fields.matches(object)
+        (self.namespace.is_empty() || object::namespace(object) == self.namespace)
+            && self.labels.matches(object::labels(object))
+            && self.fields.matches(object)
     }
     fn selects(&self) -> bool {
         !self.labels.is_empty() || !self.fields.is_empty()
@@ -48,16 +54,24 @@ impl Token {
             let (namespace, name) = token["start"].as_str()?.strip_suffix('\0')?.split_once('/')?;
             Some(Token { version: token["rv"].as_u64()?, after: (namespace.to_owned(), name.to_owned()) })
         };
-        parsed().ok_or_else(|| Failure::bad_request("continue key is not valid: it was not made by this server"))
+        parsed()
+            .ok_or_else(|| Failure::bad_request("continue key is not valid: it was not made by this server"))
     }
 }
 
 /// The list object, as bytes.
-pub(crate) fn answer(store: &Store, call: &Call, resource: &Resource, namespace: &str) -> Result<Vec<u8>, Failure> {
+pub(crate) fn answer(
+    store: &Store,
+    call: &Call,
+    resource: &Resource,
+    namespace: &str,
+) -> Result<Vec<u8>, Failure> {
     let filter = Filter::read(call, resource, namespace)?;
     let limit: usize = match call.query("limit") {
         "" => 0,
-        text => text.parse().map_err(|_| Failure::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))?,
+        text => text.parse().map_err(|_| {
+            Failure::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
+        })?,
     };
     let token = Some(call.query("continue")).filter(|text| !text.is_empty()).map(Token::read).transpose()?;
     let version = match &token {
@@ -67,13 +81,20 @@ pub(crate) fn answer(store: &Store, call: &Call, resource: &Resource, namespace:
     let id = resource.id();
     let current = version == store.version();
     // Only an older state has to be reconstructed; the current one is read in place.
-    let view = if current { None } else { Some(store.view(&id, version).ok_or_else(|| too_old(store, token.as_ref()))?) };
+    let view = if current {
+        None
+    } else {
+        Some(store.view(&id, version).ok_or_else(|| too_old(store, token.as_ref()))?)
+    };
     let all: Box<dyn Iterator<Item = &Arc<Value>>> = match &view {
         Some(view) => Box::new(view.values()),
         None => store.list(&id, namespace),
     };
     let mut matching = all.filter(|object| filter.matches(object)).filter(|object| {
-        token.as_ref().is_none_or(|token| (object::namespace(object), object::name(object)) > (token.after.0.as_str(), token.after.1.as_str()))
+        token.as_ref().is_none_or(|token| {
+            (object::namespace(object), object::name(object))
+                > (token.after.0.as_str(), token.after.1.as_str())
+        })
     });
     let mut items: Vec<&Arc<Value>> = Vec::new();
     while limit == 0 || items.len() < limit {
@@ -83,7 +104,10 @@ pub(crate) fn answer(store: &Store, call: &Call, resource: &Resource, namespace:
     let left = if limit > 0 && items.len() == limit { matching.count() } else { 0 };
     let mut metadata = json!({"resourceVersion": version.to_string()});
     if let (true, Some(last)) = (left > 0, items.last()) {
-        metadata["continue"] = json!(Token { version, after: (object::namespace(last).to_owned(), object::name(last).to_owned()) }.write());
+        metadata["continue"] = json!(
+            Token { version, after: (object::namespace(last).to_owned(), object::name(last).to_owned()) }
+                .write()
+        );
         if !filter.selects() {
             metadata["remainingItemCount"] = json!(left);
         }
@@ -97,9 +121,14 @@ fn asked_version(store: &Store, call: &Call) -> Result<u64, Failure> {
     if asked.is_empty() || asked == "0" {
         return Ok(store.version());
     }
-    let version: u64 = asked.parse().map_err(|_| Failure::bad_request(format!("invalid resource version {asked:?}")))?;
+    let version: u64 =
+        asked.parse().map_err(|_| Failure::bad_request(format!("invalid resource version {asked:?}")))?;
     if version > store.version() {
-        let mut late = Failure::new(504, "Timeout", format!("Too large resource version: {version}, current: {}", store.version()));
+        let mut late = Failure::new(
+            504,
+            "Timeout",
+            format!("Too large resource version: {version}, current: {}", store.version()),
+        );
         late.details = json!({"causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}], "retryAfterSeconds": 1});
         return Err(late);
     }
@@ -107,7 +136,9 @@ fn asked_version(store: &Store, call: &Call) -> Result<u64, Failure> {
 }
 
 fn too_old(store: &Store, token: Option<&Token>) -> Failure {
-    let Some(token) = token else { return Failure::expired("The resourceVersion for the provided list is too old.") };
+    let Some(token) = token else {
+        return Failure::expired("The resourceVersion for the provided list is too old.");
+    };
     let mut failure = Failure::expired(
         "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
     );
@@ -117,7 +148,12 @@ fn too_old(store: &Store, token: Option<&Token>) -> Failure {
 
 /// Entries of built-in lists carry no apiVersion and kind of their own, as on the real server.
 pub(crate) fn write(resource: &Resource, metadata: &Value, items: &[&Arc<Value>]) -> Vec<u8> {
-    let mut out = format!("{{\"kind\":{},\"apiVersion\":{},\"metadata\":{metadata},\"items\":[", json!(format!("{}List", resource.kind)), json!(resource.api_version())).into_bytes();
+    let mut out = format!(
+        "{{\"kind\":{},\"apiVersion\":{},\"metadata\":{metadata},\"items\":[",
+        json!(format!("{}List", resource.kind)),
+        json!(resource.api_version())
+    )
+    .into_bytes();
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
             out.push(b',');
@@ -128,7 +164,12 @@ pub(crate) fn write(resource: &Resource, metadata: &Value, items: &[&Arc<Value>]
         }
         out.push(b'{');
         let mut first = true;
-        for (field, value) in item.as_object().into_iter().flatten().filter(|(field, _)| *field != "apiVersion" && *field != "kind") {
+        for (field, value) in item
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(field, _)| *field != "apiVersion" && *field != "kind")
+        {
             if !std::mem::take(&mut first) {
                 out.push(b',');
             }

@@ -14,7 +14,9 @@ fn chance(seed: &str, number: i64) -> f64 {
 
 /// Cores and bytes that a container uses at a moment (seconds since 1970).
 pub(crate) fn usage(pod: &Value, container: &Value, at_second: i64) -> (f64, f64) {
-    let asked = |resource: &str, fallback: f64| quantity::parse(at(container, &["resources", "requests", resource])).unwrap_or(fallback);
+    let asked = |resource: &str, fallback: f64| {
+        quantity::parse(at(container, &["resources", "requests", resource])).unwrap_or(fallback)
+    };
     let (cpu, memory) = (asked("cpu", 0.05), asked("memory", 64.0 * 1_048_576.0));
     if let Some(fixed) = annotation(pod, CPU).and_then(|value| quantity::parse(&value.into())) {
         return (fixed, memory * 0.6);
@@ -43,8 +45,12 @@ pub(crate) fn log(pod: &Value, container: &str, from: i64, to: i64, crashed: boo
     let from_kept = from.max(to - KEPT * PACE);
     let mut lines = Vec::new();
     if from_kept == from {
-        lines.push(Line { at: from, text: format!("level=info msg=\"starting\" service={container} pod={}", object::name(pod)) });
-        lines.push(Line { at: from, text: "level=info msg=\"configuration loaded\" sources=env,file".into() });
+        lines.push(Line {
+            at: from,
+            text: format!("level=info msg=\"starting\" service={container} pod={}", object::name(pod)),
+        });
+        lines
+            .push(Line { at: from, text: "level=info msg=\"configuration loaded\" sources=env,file".into() });
     }
     let first = from_kept + PACE;
     let mut moment = first - first.rem_euclid(PACE) + if first.rem_euclid(PACE) == 0 { 0 } else { PACE };
@@ -53,7 +59,11 @@ pub(crate) fn log(pod: &Value, container: &str, from: i64, to: i64, crashed: boo
         moment += PACE;
     }
     if crashed {
-        lines.push(Line { at: to, text: "level=error msg=\"cannot open the database\" error=\"connection refused\" attempts=5".into() });
+        lines.push(Line {
+            at: to,
+            text: "level=error msg=\"cannot open the database\" error=\"connection refused\" attempts=5"
+                .into(),
+        });
         lines.push(Line { at: to, text: "panic: giving up: no database".into() });
     }
     lines
@@ -65,16 +75,31 @@ fn sentence(pod: &Value, container: &str, moment: i64) -> String {
     let ms = 3.0 + 90.0 * chance(name, moment + 1).powi(4);
     let number = (chance(name, moment + 2) * 90_000.0) as u32 + 10_000;
     if roll > 0.985 {
-        return format!("level=warn msg=\"slow request\" path=/{container}/{number} duration_ms={:.0}", ms + 900.0);
+        return format!(
+            "level=warn msg=\"slow request\" path=/{container}/{number} duration_ms={:.0}",
+            ms + 900.0
+        );
     }
     match container {
         "db" | "postgres" => match (roll * 3.0) as u32 {
-            0 => format!("LOG:  checkpoint complete: wrote {} buffers ({:.1}%); {ms:.3} s total", number / 100, ms / 10.0),
-            1 => format!("LOG:  automatic vacuum of table \"shop.public.orders\": index scans: 1, removed {} tuples", number / 50),
+            0 => format!(
+                "LOG:  checkpoint complete: wrote {} buffers ({:.1}%); {ms:.3} s total",
+                number / 100,
+                ms / 10.0
+            ),
+            1 => format!(
+                "LOG:  automatic vacuum of table \"shop.public.orders\": index scans: 1, removed {} tuples",
+                number / 50
+            ),
             _ => format!("LOG:  duration: {ms:.3} ms  statement: SELECT * FROM orders WHERE id = {number}"),
         },
-        "payments" => format!("level=info msg=\"payment captured\" order={number} provider=stripe duration_ms={ms:.0}"),
-        "checkout" => format!("level=info msg=\"order placed\" order={number} items={} duration_ms={ms:.0}", number % 7 + 1),
+        "payments" => {
+            format!("level=info msg=\"payment captured\" order={number} provider=stripe duration_ms={ms:.0}")
+        }
+        "checkout" => format!(
+            "level=info msg=\"order placed\" order={number} items={} duration_ms={ms:.0}",
+            number % 7 + 1
+        ),
         "cart" => format!("level=info msg=\"item added\" cart={number:x} duration_ms={ms:.0}"),
         "node-agent" => format!("level=info msg=\"metrics shipped\" samples={number} duration_ms={ms:.0}"),
         _ => format!("level=info msg=\"GET /\" status=200 request={number:x} duration_ms={ms:.0}"),
@@ -83,5 +108,8 @@ fn sentence(pod: &Value, container: &str, moment: i64) -> String {
 
 /// The spec of a container by name.
 pub(crate) fn container<'a>(pod: &'a Value, name: &str) -> Option<&'a Value> {
-    list(pod, &["spec", "containers"]).iter().chain(list(pod, &["spec", "initContainers"])).find(|container| text(container, &["name"]) == name)
+    list(pod, &["spec", "containers"])
+        .iter()
+        .chain(list(pod, &["spec", "initContainers"]))
+        .find(|container| text(container, &["name"]) == name)
 }

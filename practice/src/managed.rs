@@ -19,11 +19,18 @@ pub(crate) struct Manager {
 impl Manager {
     /// Appliers are the same whatever version they apply; updaters are told apart by it.
     pub fn is(&self, name: &str, applies: bool, api_version: &str, subresource: &str) -> bool {
-        self.name == name && self.applies == applies && self.subresource == subresource && (applies || self.api_version == api_version)
+        self.name == name
+            && self.applies == applies
+            && self.subresource == subresource
+            && (applies || self.api_version == api_version)
     }
     /// As conflicts name it.
     pub fn print(&self) -> String {
-        let subresource = if self.subresource.is_empty() { String::new() } else { format!(" with subresource {:?}", self.subresource) };
+        let subresource = if self.subresource.is_empty() {
+            String::new()
+        } else {
+            format!(" with subresource {:?}", self.subresource)
+        };
         let version = if self.applies { String::new() } else { format!(" using {}", self.api_version) };
         format!("{:?}{subresource}{version}", self.name)
     }
@@ -47,7 +54,9 @@ pub(crate) fn read(object: &Value) -> Vec<Manager> {
 pub(crate) fn write(object: &mut Value, mut managers: Vec<Manager>) {
     managers.retain(|manager| !manager.fields.is_empty());
     managers.sort_by(|a, b| {
-        let key = |m: &Manager| (!m.applies, m.time.clone(), m.name.clone(), m.api_version.clone(), m.subresource.clone());
+        let key = |m: &Manager| {
+            (!m.applies, m.time.clone(), m.name.clone(), m.api_version.clone(), m.subresource.clone())
+        };
         key(a).cmp(&key(b))
     });
     let entries: Vec<Value> = managers
@@ -96,7 +105,9 @@ pub(crate) fn of(object: &Value, custom: bool) -> Vec<Manager> {
 
 /// After a write that is no apply: the writer owns what it changed, and nobody else does any more.
 pub(crate) fn after_update(old: &Value, new: &mut Value, name: &str, subresource: &str, custom: bool) {
-    let reset = new.pointer("/metadata/managedFields").and_then(Value::as_array).is_some_and(|entries| entries.iter().all(|entry| entry.as_object().is_none_or(serde_json::Map::is_empty)));
+    let reset = new.pointer("/metadata/managedFields").and_then(Value::as_array).is_some_and(|entries| {
+        entries.iter().all(|entry| entry.as_object().is_none_or(serde_json::Map::is_empty))
+    });
     let asked_reset = reset && old.pointer("/metadata/managedFields").is_some();
     let mut managers = if asked_reset { Vec::new() } else { of(old, custom) };
     let difference = compare(old, new, custom);
@@ -106,10 +117,20 @@ pub(crate) fn after_update(old: &Value, new: &mut Value, name: &str, subresource
         return write(new, managers);
     }
     let api_version = text(new, &["apiVersion"]).to_owned();
-    let mine = managers.iter().position(|manager| manager.is(name, false, &api_version, subresource)).unwrap_or_else(|| {
-        managers.push(Manager { name: name.to_owned(), applies: false, api_version, subresource: subresource.to_owned(), time: String::new(), fields: Fields::default() });
-        managers.len() - 1
-    });
+    let mine = managers
+        .iter()
+        .position(|manager| manager.is(name, false, &api_version, subresource))
+        .unwrap_or_else(|| {
+            managers.push(Manager {
+                name: name.to_owned(),
+                applies: false,
+                api_version,
+                subresource: subresource.to_owned(),
+                time: String::new(),
+                fields: Fields::default(),
+            });
+            managers.len() - 1
+        });
     for (index, manager) in managers.iter_mut().enumerate() {
         manager.fields.subtract(&difference.removed);
         if index == mine {

@@ -87,7 +87,9 @@ pub(crate) fn labels(object: &Value) -> &Value {
 
 /// The owner reference that controls the object.
 pub(crate) fn controller(object: &Value) -> Option<&Value> {
-    list(object, &["metadata", "ownerReferences"]).iter().find(|owner| at(owner, &["controller"]) == &Value::Bool(true))
+    list(object, &["metadata", "ownerReferences"])
+        .iter()
+        .find(|owner| at(owner, &["controller"]) == &Value::Bool(true))
 }
 
 /// An owner reference of a controller.
@@ -136,5 +138,7 @@ pub(crate) fn hash(value: &Value) -> String {
 }
 
 pub(crate) fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -42,7 +42,11 @@ pub(crate) fn open(store: &mut Store, folder: &Path) -> anyhow::Result<()> {
             // The last line of a killed process may be torn.
             let Ok(mut entry) = serde_json::from_str::<Value>(&line?) else { continue };
             version = version.max(entry["version"].as_u64().unwrap_or(0));
-            let key = (entry["table"].as_str().unwrap_or("").to_owned(), entry["namespace"].as_str().unwrap_or("").to_owned(), entry["name"].as_str().unwrap_or("").to_owned());
+            let key = (
+                entry["table"].as_str().unwrap_or("").to_owned(),
+                entry["namespace"].as_str().unwrap_or("").to_owned(),
+                entry["name"].as_str().unwrap_or("").to_owned(),
+            );
             match entry["object"].take() {
                 Value::Null => objects.remove(&key),
                 object => objects.insert(key, object),
@@ -58,7 +62,9 @@ pub(crate) fn open(store: &mut Store, folder: &Path) -> anyhow::Result<()> {
 
 /// Writes a new snapshot and starts an empty log.
 pub(crate) fn fold_if_long(store: &mut Store) {
-    let Some(folder) = store.log.as_ref().filter(|log| log.is_long()).map(|log| log.folder.clone()) else { return };
+    let Some(folder) = store.log.as_ref().filter(|log| log.is_long()).map(|log| log.folder.clone()) else {
+        return;
+    };
     if let Err(error) = fold(store, &folder) {
         tracing::error!(%error, "cannot fold the log of the practice cluster");
     }
@@ -75,7 +81,12 @@ fn fold(store: &mut Store, folder: &Path) -> anyhow::Result<()> {
     }
     out.into_inner().context("write the snapshot")?.sync_all()?;
     std::fs::rename(&fresh, folder.join("snapshot.jsonl")).context("replace the snapshot")?;
-    let file = OpenOptions::new().create(true).write(true).truncate(true).open(folder.join("changes.jsonl")).context("start the log of changes")?;
+    let file = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .open(folder.join("changes.jsonl"))
+        .context("start the log of changes")?;
     store.log = Some(Log { folder: folder.to_owned(), file, bytes: 0 });
     Ok(())
 }

@@ -25,7 +25,10 @@ pub(crate) fn parse(value: &Value) -> Option<f64> {
         ("T", 1e12),
         ("P", 1e15),
     ];
-    let (number, factor) = SUFFIXES.iter().find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, *factor))).unwrap_or((text, 1.0));
+    let (number, factor) = SUFFIXES
+        .iter()
+        .find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, *factor)))
+        .unwrap_or((text, 1.0));
     if number.is_empty() || !number.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {
         return None;
     }
@@ -35,7 +38,10 @@ pub(crate) fn parse(value: &Value) -> Option<f64> {
 /// What all containers of a pod ask for: cores and bytes.
 pub(crate) fn requests(pod: &Value) -> (f64, f64) {
     let of = |resource: &str| -> f64 {
-        crate::object::list(pod, &["spec", "containers"]).iter().filter_map(|container| parse(at(container, &["resources", "requests", resource]))).sum()
+        crate::object::list(pod, &["spec", "containers"])
+            .iter()
+            .filter_map(|container| parse(at(container, &["resources", "requests", resource])))
+            .sum()
     };
     (of("cpu"), of("memory"))
 }
@@ -56,7 +62,15 @@ mod tests {
 
     #[test]
     fn quantities_are_read_as_kubernetes_writes_them() {
-        for (text, is) in [("250m", 0.25), ("1", 1.0), ("1.5", 1.5), ("128Mi", 134_217_728.0), ("1e3", 1000.0), ("2k", 2000.0), ("500000000n", 0.5)] {
+        for (text, is) in [
+            ("250m", 0.25),
+            ("1", 1.0),
+            ("1.5", 1.5),
+            ("128Mi", 134_217_728.0),
+            ("1e3", 1000.0),
+            ("2k", 2000.0),
+            ("500000000n", 0.5),
+        ] {
             assert!((parse(&json!(text)).unwrap() - is).abs() < 1e-9, "{text}");
         }
         for wrong in ["", "x", "Mi", "1 Gi", "inf", "NaN"] {

@@ -76,7 +76,11 @@ impl Registry {
                 short: words[4..].iter().map(|word| (*word).to_owned()).collect(),
                 namespaced: has('n'),
                 status: has('s'),
-                scale: has('c').then(|| Scale { spec: vec!["spec".into(), "replicas".into()], status: vec!["status".into(), "replicas".into()], selector: None }),
+                scale: has('c').then(|| Scale {
+                    spec: vec!["spec".into(), "replicas".into()],
+                    status: vec!["status".into(), "replicas".into()],
+                    selector: None,
+                }),
                 custom: false,
                 generation: has('g'),
             });
@@ -88,7 +92,10 @@ impl Registry {
     }
     pub fn of_kind(&self, api_version: &str, kind: &str) -> Option<Arc<Resource>> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        self.served.values().find(|resource| resource.kind == kind && resource.group == group && resource.version == version).cloned()
+        self.served
+            .values()
+            .find(|resource| resource.kind == kind && resource.group == group && resource.version == version)
+            .cloned()
     }
     /// By table: `deployments.apps`.
     pub fn of_id(&self, id: &str) -> Option<Arc<Resource>> {
@@ -108,7 +115,13 @@ impl Registry {
         self.remove_custom(definition);
         let spec = &definition["spec"];
         for version in list(spec, &["versions"]).iter().filter(|version| version["served"] == true) {
-            let path = |field: &str| text(version, &["subresources", "scale", field]).split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+            let path = |field: &str| {
+                text(version, &["subresources", "scale", field])
+                    .split('.')
+                    .filter(|part| !part.is_empty())
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            };
             let scale = version["subresources"].get("scale").map(|_| Scale {
                 spec: path("specReplicasPath"),
                 status: path("statusReplicasPath"),
@@ -121,7 +134,11 @@ impl Registry {
                 version: text(version, &["name"]).to_owned(),
                 plural: text(spec, &["names", "plural"]).to_owned(),
                 singular: if singular.is_empty() { kind.to_lowercase() } else { singular.to_owned() },
-                short: list(spec, &["names", "shortNames"]).iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+                short: list(spec, &["names", "shortNames"])
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned)
+                    .collect(),
                 kind,
                 namespaced: text(spec, &["scope"]) != "Cluster",
                 status: version["subresources"].get("status").is_some(),
@@ -132,8 +149,10 @@ impl Registry {
         }
     }
     pub fn remove_custom(&mut self, definition: &Value) {
-        let (group, plural) = (text(definition, &["spec", "group"]), text(definition, &["spec", "names", "plural"]));
-        self.tables.retain(|_, resource| !(resource.custom && resource.group == group && resource.plural == plural));
+        let (group, plural) =
+            (text(definition, &["spec", "group"]), text(definition, &["spec", "names", "plural"]));
+        self.tables
+            .retain(|_, resource| !(resource.custom && resource.group == group && resource.plural == plural));
         self.served.retain(|(of, _, name), resource| !(resource.custom && of == group && name == plural));
     }
 }

@@ -25,7 +25,16 @@ pub(crate) fn shape(way: &[&str], is_list: bool, custom: bool) -> Shape {
             ("finalizers", "metadata" | "spec") => Shape::Set,
             ("ownerReferences", "metadata") => Shape::Keyed(&["uid"]),
             _ if custom => Shape::Atomic,
-            ("containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes" | "schedulingGates" | "resourceClaims", _) => Shape::Keyed(&["name"]),
+            (
+                "containers"
+                | "initContainers"
+                | "ephemeralContainers"
+                | "env"
+                | "volumes"
+                | "schedulingGates"
+                | "resourceClaims",
+                _,
+            ) => Shape::Keyed(&["name"]),
             ("imagePullSecrets", "spec") => Shape::Keyed(&["name"]),
             ("secrets", "") => Shape::Keyed(&["name"]),
             ("volumeMounts", _) => Shape::Keyed(&["mountPath"]),
@@ -42,8 +51,10 @@ pub(crate) fn shape(way: &[&str], is_list: bool, custom: bool) -> Shape {
         return Shape::Granular;
     }
     match *field {
-        "selector" | "nodeSelector" | "labelSelector" | "namespaceSelector" | "scaleTargetRef" | "involvedObject" | "fieldRef" | "resourceFieldRef" | "secretKeyRef"
-        | "configMapKeyRef" => Shape::Atomic,
+        "selector" | "nodeSelector" | "labelSelector" | "namespaceSelector" | "scaleTargetRef"
+        | "involvedObject" | "fieldRef" | "resourceFieldRef" | "secretKeyRef" | "configMapKeyRef" => {
+            Shape::Atomic
+        }
         _ => Shape::Granular,
     }
 }
@@ -51,7 +62,18 @@ pub(crate) fn shape(way: &[&str], is_list: bool, custom: bool) -> Shape {
 /// Strategic merge: the field that tells the entries of a list apart, if the list is merged at all.
 pub(crate) fn merge_key(field: &str, parent: &str) -> Option<&'static str> {
     Some(match (field, parent) {
-        ("containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes" | "imagePullSecrets" | "resourceClaims" | "schedulingGates" | "secrets", _) => "name",
+        (
+            "containers"
+            | "initContainers"
+            | "ephemeralContainers"
+            | "env"
+            | "volumes"
+            | "imagePullSecrets"
+            | "resourceClaims"
+            | "schedulingGates"
+            | "secrets",
+            _,
+        ) => "name",
         ("volumeMounts", _) => "mountPath",
         ("volumeDevices", _) => "devicePath",
         ("ports", "spec") => "port",
@@ -76,5 +98,16 @@ pub(crate) fn key_default(key: &str) -> Option<&'static str> {
 
 /// Parts that always exist in the real types, so that nobody owns their mere presence.
 pub(crate) fn always_there(field: &str) -> bool {
-    matches!(field, "metadata" | "spec" | "status" | "template" | "strategy" | "updateStrategy" | "jobTemplate" | "containers" | "resources")
+    matches!(
+        field,
+        "metadata"
+            | "spec"
+            | "status"
+            | "template"
+            | "strategy"
+            | "updateStrategy"
+            | "jobTemplate"
+            | "containers"
+            | "resources"
+    )
 }

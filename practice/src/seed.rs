@@ -8,9 +8,18 @@ use std::sync::Arc;
 
 /// Creates an object, or replaces it. Panics when it is not valid: seeds are ours.
 pub(crate) fn put(store: &mut Store, object: Value, writer: &Writer<'_>) -> Arc<Value> {
-    let (version, kind) = (object["apiVersion"].as_str().unwrap_or(""), object["kind"].as_str().unwrap_or(""));
-    let resource = store.registry.of_kind(version, kind).unwrap_or_else(|| panic!("the practice cluster does not serve {version} {kind}"));
-    let namespace = if !resource.namespaced { "" } else { Some(object::namespace(&object)).filter(|name| !name.is_empty()).unwrap_or("default") }.to_owned();
+    let (version, kind) =
+        (object["apiVersion"].as_str().unwrap_or(""), object["kind"].as_str().unwrap_or(""));
+    let resource = store
+        .registry
+        .of_kind(version, kind)
+        .unwrap_or_else(|| panic!("the practice cluster does not serve {version} {kind}"));
+    let namespace = if !resource.namespaced {
+        ""
+    } else {
+        Some(object::namespace(&object)).filter(|name| !name.is_empty()).unwrap_or("default")
+    }
+    .to_owned();
     let result = match store.get(&resource.id(), &namespace, object::name(&object)) {
         Some(old) => {
             let mut new = object.clone();
@@ -24,7 +33,10 @@ pub(crate) fn put(store: &mut Store, object: Value, writer: &Writer<'_>) -> Arc<
 
 /// Only what is missing: a cluster that has been kept stays as it was left.
 fn ensure(store: &mut Store, object: Value) {
-    let resource = store.registry.of_kind(object["apiVersion"].as_str().unwrap_or(""), object["kind"].as_str().unwrap_or("")).expect("seeds are of built-in kinds");
+    let resource = store
+        .registry
+        .of_kind(object["apiVersion"].as_str().unwrap_or(""), object["kind"].as_str().unwrap_or(""))
+        .expect("seeds are of built-in kinds");
     if store.get(&resource.id(), object::namespace(&object), object::name(&object)).is_none() {
         put(store, object, &Writer::new("kubectl-client-side-apply"));
     }
@@ -70,11 +82,51 @@ struct App {
 }
 
 const APPS: &[App] = &[
-    App { namespace: "shop", name: "frontend", image: "registry.shop.example/frontend:5.2.0", replicas: 3, cpu: "100m", memory: "128Mi", port: 8080 },
-    App { namespace: "shop", name: "checkout", image: "registry.shop.example/checkout:2.14.1", replicas: 3, cpu: "250m", memory: "256Mi", port: 8080 },
-    App { namespace: "shop", name: "cart", image: "registry.shop.example/cart:1.9.3", replicas: 2, cpu: "150m", memory: "192Mi", port: 8080 },
-    App { namespace: "shop", name: "payments", image: "registry.shop.example/payments:3.0.7", replicas: 2, cpu: "200m", memory: "256Mi", port: 8443 },
-    App { namespace: "kube-system", name: "coredns", image: "registry.k8s.io/coredns/coredns:v1.12.1", replicas: 2, cpu: "100m", memory: "70Mi", port: 53 },
+    App {
+        namespace: "shop",
+        name: "frontend",
+        image: "registry.shop.example/frontend:5.2.0",
+        replicas: 3,
+        cpu: "100m",
+        memory: "128Mi",
+        port: 8080,
+    },
+    App {
+        namespace: "shop",
+        name: "checkout",
+        image: "registry.shop.example/checkout:2.14.1",
+        replicas: 3,
+        cpu: "250m",
+        memory: "256Mi",
+        port: 8080,
+    },
+    App {
+        namespace: "shop",
+        name: "cart",
+        image: "registry.shop.example/cart:1.9.3",
+        replicas: 2,
+        cpu: "150m",
+        memory: "192Mi",
+        port: 8080,
+    },
+    App {
+        namespace: "shop",
+        name: "payments",
+        image: "registry.shop.example/payments:3.0.7",
+        replicas: 2,
+        cpu: "200m",
+        memory: "256Mi",
+        port: 8443,
+    },
+    App {
+        namespace: "kube-system",
+        name: "coredns",
+        image: "registry.k8s.io/coredns/coredns:v1.12.1",
+        replicas: 2,
+        cpu: "100m",
+        memory: "70Mi",
+        port: 53,
+    },
 ];
 
 fn pod_template(labels: &Value, name: &str, image: &str, cpu: &str, memory: &str, port: u16) -> Value {
@@ -91,7 +143,11 @@ pub(crate) fn shop(store: &mut Store) {
         let labels = json!({"app": app.name});
         let mut deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": app.name, "namespace": app.namespace, "labels": {"app": app.name, "team": app.namespace}},
             "spec": {"replicas": app.replicas, "selector": {"matchLabels": labels}, "template": pod_template(&labels, app.name, app.image, app.cpu, app.memory, app.port)}});
-        set(&mut deployment, &["metadata", "annotations", "kubernetes.io/change-cause"], json!(format!("release {}", app.image.rsplit(':').next().unwrap_or(""))));
+        set(
+            &mut deployment,
+            &["metadata", "annotations", "kubernetes.io/change-cause"],
+            json!(format!("release {}", app.image.rsplit(':').next().unwrap_or(""))),
+        );
         ensure(store, deployment);
         ensure(
             store,

@@ -29,7 +29,12 @@ enum Test {
 impl Labels {
     /// `app=a,tier!=x,env in (prod, dev),!old,cpu>3`
     pub fn parse(selector: &str) -> Result<Labels, Failure> {
-        split_outside_parentheses(selector).into_iter().filter(|part| !part.trim().is_empty()).map(|part| requirement(part.trim(), selector)).collect::<Result<_, _>>().map(Labels)
+        split_outside_parentheses(selector)
+            .into_iter()
+            .filter(|part| !part.trim().is_empty())
+            .map(|part| requirement(part.trim(), selector))
+            .collect::<Result<_, _>>()
+            .map(Labels)
     }
 
     /// A LabelSelector object; none when it selects nothing because it is missing.
@@ -37,10 +42,21 @@ impl Labels {
         let selector = selector.as_object()?;
         let mut all = Vec::new();
         if let Some(wanted) = selector.get("matchLabels").and_then(Value::as_object) {
-            all.extend(wanted.iter().map(|(key, value)| Requirement { key: key.clone(), test: Test::In(vec![value.as_str().unwrap_or("").to_owned()]) }));
+            all.extend(wanted.iter().map(|(key, value)| Requirement {
+                key: key.clone(),
+                test: Test::In(vec![value.as_str().unwrap_or("").to_owned()]),
+            }));
         }
         for expression in selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten() {
-            let values = || expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
+            let values = || {
+                expression["values"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            };
             let test = match text(expression, &["operator"]) {
                 "In" => Test::In(values()),
                 "NotIn" => Test::NotIn(values()),
@@ -66,8 +82,12 @@ impl Labels {
                 Test::NotIn(unwanted) => value.is_none_or(|value| unwanted.iter().all(|word| word != value)),
                 Test::Exists => value.is_some(),
                 Test::Absent => value.is_none(),
-                Test::Greater(bound) => value.and_then(|value| value.parse::<i64>().ok()).is_some_and(|value| value > *bound),
-                Test::Less(bound) => value.and_then(|value| value.parse::<i64>().ok()).is_some_and(|value| value < *bound),
+                Test::Greater(bound) => {
+                    value.and_then(|value| value.parse::<i64>().ok()).is_some_and(|value| value > *bound)
+                }
+                Test::Less(bound) => {
+                    value.and_then(|value| value.parse::<i64>().ok()).is_some_and(|value| value < *bound)
+                }
             }
         })
     }
@@ -117,20 +137,32 @@ fn requirement(part: &str, whole: &str) -> Result<Requirement, Failure> {
     let build = |key: &str, test: Test| -> Result<Requirement, Failure> {
         let key = key.trim();
         let name = key.rsplit('/').next().unwrap_or("");
-        let good = !name.is_empty() && name.len() <= 63 && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        let good = !name.is_empty()
+            && name.len() <= 63
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
         if !good {
             return Err(wrong(format!("found '{key}', expected: a label key in '{whole}'")));
         }
         Ok(Requirement { key: key.to_owned(), test })
     };
     let set = |text: &str| -> Result<Vec<String>, Failure> {
-        let inner = text.trim().strip_prefix('(').and_then(|text| text.strip_suffix(')')).ok_or_else(|| wrong(format!("found '{}', expected: '('", text.trim())))?;
+        let inner = text
+            .trim()
+            .strip_prefix('(')
+            .and_then(|text| text.strip_suffix(')'))
+            .ok_or_else(|| wrong(format!("found '{}', expected: '('", text.trim())))?;
         Ok(inner.split(',').map(|word| word.trim().to_owned()).collect())
     };
-    if let Some((key, values)) = part.split_once(" notin ").or_else(|| part.split_once(" notin(").map(|(key, _)| (key, &part[part.find('(').unwrap_or(0)..]))) {
+    if let Some((key, values)) = part
+        .split_once(" notin ")
+        .or_else(|| part.split_once(" notin(").map(|(key, _)| (key, &part[part.find('(').unwrap_or(0)..])))
+    {
         return build(key, Test::NotIn(set(values)?));
     }
-    if let Some((key, values)) = part.split_once(" in ").or_else(|| part.split_once(" in(").map(|(key, _)| (key, &part[part.find('(').unwrap_or(0)..]))) {
+    if let Some((key, values)) = part
+        .split_once(" in ")
+        .or_else(|| part.split_once(" in(").map(|(key, _)| (key, &part[part.find('(').unwrap_or(0)..])))
+    {
         return build(key, Test::In(set(values)?));
     }
     if let Some((key, value)) = part.split_once("!=") {
@@ -140,10 +172,16 @@ fn requirement(part: &str, whole: &str) -> Result<Requirement, Failure> {
         return build(key, Test::In(vec![value.trim().to_owned()]));
     }
     if let Some((key, bound)) = part.split_once('>') {
-        return build(key, Test::Greater(bound.trim().parse().map_err(|_| wrong(format!("'{bound}' is not a number")))?));
+        return build(
+            key,
+            Test::Greater(bound.trim().parse().map_err(|_| wrong(format!("'{bound}' is not a number")))?),
+        );
     }
     if let Some((key, bound)) = part.split_once('<') {
-        return build(key, Test::Less(bound.trim().parse().map_err(|_| wrong(format!("'{bound}' is not a number")))?));
+        return build(
+            key,
+            Test::Less(bound.trim().parse().map_err(|_| wrong(format!("'{bound}' is not a number")))?),
+        );
     }
     if let Some(key) = part.strip_prefix('!') {
         return build(key, Test::Absent);
@@ -163,13 +201,24 @@ impl Fields {
             let (field, value, equal) = part
                 .split_once("!=")
                 .map(|(field, value)| (field, value, false))
-                .or_else(|| part.split_once("==").or_else(|| part.split_once('=')).map(|(field, value)| (field, value, true)))
-                .ok_or_else(|| Failure::bad_request(format!("invalid selector: '{part}'; can't understand '{part}'")))?;
-            let known = matches!(field, "metadata.name" | "metadata.namespace") || supported(&resource.id()).contains(&field);
+                .or_else(|| {
+                    part.split_once("==")
+                        .or_else(|| part.split_once('='))
+                        .map(|(field, value)| (field, value, true))
+                })
+                .ok_or_else(|| {
+                    Failure::bad_request(format!("invalid selector: '{part}'; can't understand '{part}'"))
+                })?;
+            let known = matches!(field, "metadata.name" | "metadata.namespace")
+                || supported(&resource.id()).contains(&field);
             if !known {
                 return Err(Failure::bad_request(format!(
                     "Unable to find \"{}, Resource={}\" that match label selector \"\", field selector \"{selector}\": field label not supported: {field}",
-                    if resource.group.is_empty() { format!("/{}", resource.version) } else { resource.api_version() },
+                    if resource.group.is_empty() {
+                        format!("/{}", resource.version)
+                    } else {
+                        resource.api_version()
+                    },
                     resource.plural
                 )));
             }
@@ -188,7 +237,9 @@ impl Fields {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             let is = match crate::object::at(object, &path) {
                 Value::String(text) => text.clone(),
-                Value::Null if path == ["spec", "unschedulable"] || path == ["spec", "hostNetwork"] => "false".into(),
+                Value::Null if path == ["spec", "unschedulable"] || path == ["spec", "hostNetwork"] => {
+                    "false".into()
+                }
                 Value::Null => String::new(),
                 other => other.to_string(),
             };
@@ -199,7 +250,16 @@ impl Fields {
 
 fn supported(id: &str) -> &'static [&'static str] {
     match id {
-        "pods" => &["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP", "status.nominatedNodeName"],
+        "pods" => &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.nominatedNodeName",
+        ],
         "events" => &[
             "involvedObject.kind",
             "involvedObject.namespace",
@@ -232,10 +292,24 @@ mod tests {
     #[test]
     fn every_form_of_label_selector_is_understood() {
         let labels = json!({"app": "a", "tier": "web", "n": "5"});
-        for yes in ["app=a", "app==a", "app in (a, b)", "tier notin (db)", "none!=x", "app", "!none", "n>4", "n<6", "app=a,tier=web", ""] {
+        for yes in [
+            "app=a",
+            "app==a",
+            "app in (a, b)",
+            "tier notin (db)",
+            "none!=x",
+            "app",
+            "!none",
+            "n>4",
+            "n<6",
+            "app=a,tier=web",
+            "",
+        ] {
             assert!(Labels::parse(yes).unwrap().matches(&labels), "{yes}");
         }
-        for no in ["app=b", "app!=a", "app in (b)", "tier notin (web,db)", "!app", "none", "n>5", "app=a,tier=db"] {
+        for no in
+            ["app=b", "app!=a", "app in (b)", "tier notin (web,db)", "!app", "none", "n>5", "app=a,tier=db"]
+        {
             assert!(!Labels::parse(no).unwrap().matches(&labels), "{no}");
         }
         assert!(Labels::parse("app in a").is_err());

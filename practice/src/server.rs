@@ -90,12 +90,19 @@ async fn handle(cluster: Arc<Cluster>, request: Request<Incoming>) -> io::Result
     let body = match Limited::new(body, LARGEST_BODY).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            return Ok(refusal(&Failure::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {LARGEST_BODY}"))));
+            return Ok(refusal(&Failure::new(
+                413,
+                "RequestEntityTooLarge",
+                format!("Request entity too large: limit is {LARGEST_BODY}"),
+            )));
         }
         Err(error) => return Err(io::Error::other(error)),
     };
     match path.first().map(String::as_str) {
-        Some("practice") => return Ok(routes::admin::answer(&cluster, &parts.method, &path, &body).map_or_else(|failure| refusal(&failure), answer)),
+        Some("practice") => {
+            return Ok(routes::admin::answer(&cluster, &parts.method, &path, &body)
+                .map_or_else(|failure| refusal(&failure), answer));
+        }
         Some("healthz" | "livez" | "readyz") => return Ok(answer(Answer::Text("ok".into()))),
         _ => {}
     }
@@ -103,14 +110,22 @@ async fn handle(cluster: Arc<Cluster>, request: Request<Incoming>) -> io::Result
         return Ok(refusal(&Failure::fault(code)));
     }
     let text = |name: header::HeaderName| header_text(&parts.headers, &name);
-    let user = match cluster.tokens.user(Some(text(header::AUTHORIZATION)).filter(|value| !value.is_empty())) {
+    let user = match cluster.tokens.user(Some(text(header::AUTHORIZATION)).filter(|value| !value.is_empty()))
+    {
         Ok(user) => user,
         // Everybody may ask for the version.
         Err(_) if path == ["version"] => return Ok(answer(Answer::Json(200, crate::discovery::version()))),
         Err(failure) => return Ok(refusal(&failure)),
     };
     let call = Call {
-        query: parts.uri.query().unwrap_or("").split('&').filter_map(|pair| pair.split_once('=')).map(|(key, value)| (decode(key), decode(value))).collect::<HashMap<_, _>>(),
+        query: parts
+            .uri
+            .query()
+            .unwrap_or("")
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(key, value)| (decode(key), decode(value)))
+            .collect::<HashMap<_, _>>(),
         user,
         agent: text(header::USER_AGENT).to_owned(),
         content_type: text(header::CONTENT_TYPE).to_owned(),
@@ -144,14 +159,22 @@ fn answer(answer: Answer) -> Response<Body> {
         Answer::Json(code, value) => (code, "application/json", whole(value.to_string().into_bytes())),
         Answer::Bytes(bytes) => (200, "application/json", whole(bytes)),
         Answer::Text(text) => (200, "text/plain", whole(text.into_bytes())),
-        Answer::Stream { content_type, body } => (200, content_type, StreamBody::new(body.map(|chunk| chunk.map(Frame::data))).boxed_unsync()),
+        Answer::Stream { content_type, body } => {
+            (200, content_type, StreamBody::new(body.map(|chunk| chunk.map(Frame::data))).boxed_unsync())
+        }
     };
-    Response::builder().status(code).header(header::CONTENT_TYPE, kind).header(header::CACHE_CONTROL, "no-cache, private").body(body).unwrap_or_else(|error| {
-        // A fault may ask for a code that is none.
-        let mut response = Response::new(whole(json!({"message": error.to_string()}).to_string().into_bytes()));
-        *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
-        response
-    })
+    Response::builder()
+        .status(code)
+        .header(header::CONTENT_TYPE, kind)
+        .header(header::CACHE_CONTROL, "no-cache, private")
+        .body(body)
+        .unwrap_or_else(|error| {
+            // A fault may ask for a code that is none.
+            let mut response =
+                Response::new(whole(json!({"message": error.to_string()}).to_string().into_bytes()));
+            *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        })
 }
 
 /// Percent-decoding, with plus as space (as in queries).
@@ -160,7 +183,11 @@ fn decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut index = 0;
     while index < bytes.len() {
-        let hex = || std::str::from_utf8(bytes.get(index + 1..index + 3)?).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        let hex = || {
+            std::str::from_utf8(bytes.get(index + 1..index + 3)?)
+                .ok()
+                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        };
         match bytes[index] {
             b'%' if hex().is_some() => {
                 out.push(hex().expect("just looked"));

@@ -84,7 +84,13 @@ impl Store {
         }
         let namespace = namespace.to_owned();
         let start = (namespace.clone(), String::new());
-        Box::new(table.objects.range(start..).take_while(move |((of, _), _)| *of == namespace).map(|(_, object)| object))
+        Box::new(
+            table
+                .objects
+                .range(start..)
+                .take_while(move |((of, _), _)| *of == namespace)
+                .map(|(_, object)| object),
+        )
     }
 
     /// The table as it was at a version; none when its history does not reach back so far.
@@ -135,7 +141,9 @@ impl Store {
         keys.iter()
             .filter(|key| &*key.table == table)
             .filter_map(|key| self.get_key(key))
-            .filter(|object| object::controller(object).is_some_and(|owner| object::text(owner, &["uid"]) == uid))
+            .filter(|object| {
+                object::controller(object).is_some_and(|owner| object::text(owner, &["uid"]) == uid)
+            })
             .collect()
     }
 
@@ -148,14 +156,19 @@ impl Store {
         object::set(&mut shown, &["metadata", "resourceVersion"], json!(version.to_string()));
         let shown = Arc::new(shown);
         let table = self.table(&resource.id());
-        let key = Key { table: table.id.clone(), namespace: object::namespace(&shown).to_owned(), name: object::name(&shown).to_owned() };
+        let key = Key {
+            table: table.id.clone(),
+            namespace: object::namespace(&shown).to_owned(),
+            name: object::name(&shown).to_owned(),
+        };
         let place = (key.namespace.clone(), key.name.clone());
         if deleted {
             table.objects.remove(&place);
         } else {
             table.objects.insert(place, shown.clone());
         }
-        let change = Change { key, version, old, new: (!deleted).then(|| shown.clone()), shown: shown.clone() };
+        let change =
+            Change { key, version, old, new: (!deleted).then(|| shown.clone()), shown: shown.clone() };
         if table.history.len() == REMEMBERED
             && let Some(forgotten) = table.history.pop_front()
         {
@@ -174,7 +187,11 @@ impl Store {
     /// Puts back an object of an earlier life, as it was.
     pub fn restore(&mut self, id: &str, object: Value) {
         let table = self.table(id);
-        let key = Key { table: table.id.clone(), namespace: object::namespace(&object).to_owned(), name: object::name(&object).to_owned() };
+        let key = Key {
+            table: table.id.clone(),
+            namespace: object::namespace(&object).to_owned(),
+            name: object::name(&object).to_owned(),
+        };
         let version = object::version(&object).parse().unwrap_or(0);
         let object = Arc::new(object);
         let old = table.objects.insert((key.namespace.clone(), key.name.clone()), object.clone());
@@ -189,13 +206,19 @@ impl Store {
         for table in self.tables.values_mut() {
             table.forgotten = version;
         }
-        self.unseen = self.tables.values().flat_map(|table| table.objects.iter().map(|(place, object)| Change {
-            key: Key { table: table.id.clone(), namespace: place.0.clone(), name: place.1.clone() },
-            version,
-            old: None,
-            new: Some(object.clone()),
-            shown: object.clone(),
-        })).collect();
+        self.unseen = self
+            .tables
+            .values()
+            .flat_map(|table| {
+                table.objects.iter().map(|(place, object)| Change {
+                    key: Key { table: table.id.clone(), namespace: place.0.clone(), name: place.1.clone() },
+                    version,
+                    old: None,
+                    new: Some(object.clone()),
+                    shown: object.clone(),
+                })
+            })
+            .collect();
     }
 
     /// Every object there is, with its table.
@@ -206,7 +229,13 @@ impl Store {
     fn table(&mut self, id: &str) -> &mut Table {
         if !self.tables.contains_key(id) {
             let id: Arc<str> = id.into();
-            let table = Table { id: id.clone(), objects: BTreeMap::new(), history: VecDeque::new(), forgotten: self.floor, latest: watch::Sender::new(0) };
+            let table = Table {
+                id: id.clone(),
+                objects: BTreeMap::new(),
+                history: VecDeque::new(),
+                forgotten: self.floor,
+                latest: watch::Sender::new(0),
+            };
             self.tables.insert(id, table);
         }
         self.tables.get_mut(id).expect("just made")
@@ -214,7 +243,11 @@ impl Store {
 
     fn index(&mut self, change: &Change) {
         let owners = |object: &Option<Arc<Value>>| -> Vec<String> {
-            object.iter().flat_map(|object| object::list(object, &["metadata", "ownerReferences"])).map(|owner| object::text(owner, &["uid"]).to_owned()).collect()
+            object
+                .iter()
+                .flat_map(|object| object::list(object, &["metadata", "ownerReferences"]))
+                .map(|owner| object::text(owner, &["uid"]).to_owned())
+                .collect()
         };
         let (before, after) = (owners(&change.old), owners(&change.new));
         for owner in before.iter().filter(|owner| !after.contains(owner)) {

@@ -26,20 +26,37 @@ pub(crate) fn object(resource: &Resource, new: &Value) -> Vec<Cause> {
         "jobs.batch" => job(&new["spec"], "spec", &mut causes),
         "cronjobs.batch" => {
             if crate::controllers::cronjob::Schedule::parse(text(new, &["spec", "schedule"])).is_none() {
-                causes.push(Cause::invalid("spec.schedule", &new["spec"]["schedule"], "expected exactly 5 fields of a cron expression"));
+                causes.push(Cause::invalid(
+                    "spec.schedule",
+                    &new["spec"]["schedule"],
+                    "expected exactly 5 fields of a cron expression",
+                ));
             }
             job(&new["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec", &mut causes);
         }
         "horizontalpodautoscalers.autoscaling" => {
-            let (min, max) = (number(new, &["spec", "minReplicas"]).unwrap_or(1), number(new, &["spec", "maxReplicas"]).unwrap_or(0));
+            let (min, max) = (
+                number(new, &["spec", "minReplicas"]).unwrap_or(1),
+                number(new, &["spec", "maxReplicas"]).unwrap_or(0),
+            );
             if max < 1 {
                 causes.push(Cause::invalid("spec.maxReplicas", &json!(max), "must be greater than 0"));
             } else if max < min {
-                causes.push(Cause::invalid("spec.maxReplicas", &json!(max), "must be greater than or equal to `minReplicas`"));
+                causes.push(Cause::invalid(
+                    "spec.maxReplicas",
+                    &json!(max),
+                    "must be greater than or equal to `minReplicas`",
+                ));
             }
         }
-        "poddisruptionbudgets.policy" if !new["spec"]["minAvailable"].is_null() && !new["spec"]["maxUnavailable"].is_null() => {
-            causes.push(Cause::invalid("spec", &new["spec"], "minAvailable and maxUnavailable cannot be both set"));
+        "poddisruptionbudgets.policy"
+            if !new["spec"]["minAvailable"].is_null() && !new["spec"]["maxUnavailable"].is_null() =>
+        {
+            causes.push(Cause::invalid(
+                "spec",
+                &new["spec"],
+                "minAvailable and maxUnavailable cannot be both set",
+            ));
         }
         _ => {}
     }
@@ -68,7 +85,11 @@ fn labels(labels: &Value, field: &str, causes: &mut Vec<Cause>) {
     for value in labels.as_object().into_iter().flatten().map(|(_, value)| value) {
         let good = value.as_str().is_some_and(|text| {
             let edge = |c: char| c.is_ascii_alphanumeric();
-            text.is_empty() || text.len() <= 63 && text.starts_with(edge) && text.ends_with(edge) && text.chars().all(|c| edge(c) || "-_.".contains(c))
+            text.is_empty()
+                || text.len() <= 63
+                    && text.starts_with(edge)
+                    && text.ends_with(edge)
+                    && text.chars().all(|c| edge(c) || "-_.".contains(c))
         });
         if !good {
             causes.push(Cause::invalid(field, value, LABEL_VALUE));
@@ -78,7 +99,11 @@ fn labels(labels: &Value, field: &str, causes: &mut Vec<Cause>) {
 
 fn is_label(text: &str) -> bool {
     let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    !text.is_empty() && text.len() <= 63 && text.starts_with(edge) && text.ends_with(edge) && text.chars().all(|c| edge(c) || c == '-')
+    !text.is_empty()
+        && text.len() <= 63
+        && text.starts_with(edge)
+        && text.ends_with(edge)
+        && text.chars().all(|c| edge(c) || c == '-')
 }
 
 fn is_subdomain(text: &str) -> bool {
@@ -94,9 +119,17 @@ fn workload(new: &Value, causes: &mut Vec<Cause>) {
     let template_labels = at(new, &["spec", "template", "metadata", "labels"]);
     match &selector {
         None => causes.push(Cause::required("spec.selector", "")),
-        Some(selector) if selector.is_empty() => causes.push(Cause::invalid("spec.selector", &new["spec"]["selector"], "empty selector is invalid for deployment")),
+        Some(selector) if selector.is_empty() => causes.push(Cause::invalid(
+            "spec.selector",
+            &new["spec"]["selector"],
+            "empty selector is invalid for deployment",
+        )),
         Some(selector) if !selector.matches(template_labels) => {
-            causes.push(Cause::invalid("spec.template.metadata.labels", template_labels, "`selector` does not match template `labels`"));
+            causes.push(Cause::invalid(
+                "spec.template.metadata.labels",
+                template_labels,
+                "`selector` does not match template `labels`",
+            ));
         }
         Some(_) => {}
     }
@@ -112,20 +145,35 @@ fn deployment(new: &Value, causes: &mut Vec<Cause>) {
     let strategy = at(new, &["spec", "strategy"]);
     match text(strategy, &["type"]) {
         "Recreate" if !strategy["rollingUpdate"].is_null() => {
-            causes.push(Cause::forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'"));
+            causes.push(Cause::forbidden(
+                "spec.strategy.rollingUpdate",
+                "may not be specified when strategy `type` is 'Recreate'",
+            ));
         }
         "Recreate" => {}
         "RollingUpdate" => {
             let amount = |field: &str| quantity::share(&strategy["rollingUpdate"][field], 100, true);
             if amount("maxUnavailable") == Some(0) && amount("maxSurge") == Some(0) {
-                causes.push(Cause::invalid("spec.strategy.rollingUpdate.maxUnavailable", &strategy["rollingUpdate"]["maxUnavailable"], "may not be 0 when `maxSurge` is 0"));
+                causes.push(Cause::invalid(
+                    "spec.strategy.rollingUpdate.maxUnavailable",
+                    &strategy["rollingUpdate"]["maxUnavailable"],
+                    "may not be 0 when `maxSurge` is 0",
+                ));
             }
         }
-        _ => causes.push(Cause::unsupported("spec.strategy.type", &strategy["type"], &["Recreate", "RollingUpdate"])),
+        _ => causes.push(Cause::unsupported(
+            "spec.strategy.type",
+            &strategy["type"],
+            &["Recreate", "RollingUpdate"],
+        )),
     }
     let seconds = |field: &str| number(new, &["spec", field]).unwrap_or(0);
     if seconds("progressDeadlineSeconds") <= seconds("minReadySeconds") {
-        causes.push(Cause::invalid("spec.progressDeadlineSeconds", &new["spec"]["progressDeadlineSeconds"], "must be greater than minReadySeconds"));
+        causes.push(Cause::invalid(
+            "spec.progressDeadlineSeconds",
+            &new["spec"]["progressDeadlineSeconds"],
+            "must be greater than minReadySeconds",
+        ));
     }
 }
 
@@ -137,7 +185,10 @@ fn job(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     }
     match text(spec, &["template", "spec", "restartPolicy"]) {
         "OnFailure" | "Never" => {}
-        _ => causes.push(Cause::required(format!("{path}.template.spec.restartPolicy"), r#"valid values: "OnFailure", "Never""#)),
+        _ => causes.push(Cause::required(
+            format!("{path}.template.spec.restartPolicy"),
+            r#"valid values: "OnFailure", "Never""#,
+        )),
     }
     pod_spec(at(spec, &["template", "spec"]), &format!("{path}.template.spec"), causes);
 }
@@ -170,18 +221,30 @@ fn one_container(container: &Value, spec: &Value, path: &str, causes: &mut Vec<C
         causes.push(Cause::required(format!("{path}.image"), ""));
     }
     if !matches!(text(container, &["imagePullPolicy"]), "" | "Always" | "IfNotPresent" | "Never") {
-        causes.push(Cause::unsupported(format!("{path}.imagePullPolicy"), &container["imagePullPolicy"], &["Always", "IfNotPresent", "Never"]));
+        causes.push(Cause::unsupported(
+            format!("{path}.imagePullPolicy"),
+            &container["imagePullPolicy"],
+            &["Always", "IfNotPresent", "Never"],
+        ));
     }
     for (index, mount) in list(container, &["volumeMounts"]).iter().enumerate() {
         let known = list(spec, &["volumes"]).iter().any(|volume| volume["name"] == mount["name"]);
         // A StatefulSet's claims become volumes of its pods; its template need not name them.
         if !known && path.starts_with("spec.containers") {
-            causes.push(Cause { field: format!("{path}.volumeMounts[{index}].name"), reason: "FieldValueNotFound", message: format!("Not found: {}", mount["name"]) });
+            causes.push(Cause {
+                field: format!("{path}.volumeMounts[{index}].name"),
+                reason: "FieldValueNotFound",
+                message: format!("Not found: {}", mount["name"]),
+            });
         }
     }
     for (index, port) in list(container, &["ports"]).iter().enumerate() {
         if !number(port, &["containerPort"]).is_some_and(|port| (1..65536).contains(&port)) {
-            causes.push(Cause::invalid(format!("{path}.ports[{index}].containerPort"), &port["containerPort"], "must be between 1 and 65535, inclusive"));
+            causes.push(Cause::invalid(
+                format!("{path}.ports[{index}].containerPort"),
+                &port["containerPort"],
+                "must be between 1 and 65535, inclusive",
+            ));
         }
     }
     for kind in ["limits", "requests"] {
@@ -222,7 +285,15 @@ pub(crate) fn change(resource: &Resource, old: &Value, new: &Value, subresource:
             }
         }
         "statefulsets.apps" => {
-            const FREE: &[&str] = &["replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy", "minReadySeconds"];
+            const FREE: &[&str] = &[
+                "replicas",
+                "ordinals",
+                "template",
+                "updateStrategy",
+                "revisionHistoryLimit",
+                "persistentVolumeClaimRetentionPolicy",
+                "minReadySeconds",
+            ];
             if !same_but(&old["spec"], &new["spec"], FREE) {
                 causes.push(Cause::forbidden("spec", "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"));
             }
@@ -241,7 +312,14 @@ pub(crate) fn change(resource: &Resource, old: &Value, new: &Value, subresource:
 }
 
 fn same_but(old: &Value, new: &Value, free: &[&str]) -> bool {
-    let bare = |spec: &Value| spec.as_object().map(|map| map.iter().filter(|(field, _)| !free.contains(&field.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect::<serde_json::Map<_, _>>());
+    let bare = |spec: &Value| {
+        spec.as_object().map(|map| {
+            map.iter()
+                .filter(|(field, _)| !free.contains(&field.as_str()))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect::<serde_json::Map<_, _>>()
+        })
+    };
     bare(old) == bare(new)
 }
 
@@ -250,7 +328,17 @@ fn pod_change(old: &Value, new: &Value, subresource: &str, causes: &mut Vec<Caus
         let free: &[&str] = if subresource == "resize" { &["resources", "resizePolicy"] } else { &["image"] };
         let bare = |list: &[Value]| -> Vec<Value> {
             list.iter()
-                .map(|container| container.as_object().map(|map| map.iter().filter(|(field, _)| !free.contains(&field.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect::<serde_json::Map<_, _>>()).into())
+                .map(|container| {
+                    container
+                        .as_object()
+                        .map(|map| {
+                            map.iter()
+                                .filter(|(field, _)| !free.contains(&field.as_str()))
+                                .map(|(k, v)| (k.clone(), v.clone()))
+                                .collect::<serde_json::Map<_, _>>()
+                        })
+                        .into()
+                })
                 .collect()
         };
         json!([bare(list(pod, &["spec", "containers"])), bare(list(pod, &["spec", "initContainers"]))])
@@ -259,7 +347,13 @@ fn pod_change(old: &Value, new: &Value, subresource: &str, causes: &mut Vec<Caus
         "resize" => &["containers", "initContainers"],
         "ephemeralcontainers" => &["ephemeralContainers"],
         "binding" => &["containers", "initContainers", "nodeName"],
-        _ => &["containers", "initContainers", "activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"],
+        _ => &[
+            "containers",
+            "initContainers",
+            "activeDeadlineSeconds",
+            "tolerations",
+            "terminationGracePeriodSeconds",
+        ],
     };
     if !same_but(&old["spec"], &new["spec"], free) || containers(old) != containers(new) {
         let why = if subresource == "resize" {

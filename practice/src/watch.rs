@@ -31,7 +31,12 @@ struct Watch {
 }
 
 /// Starts a watch; its events come as a stream of lines.
-pub(crate) fn start(cluster: &Arc<Cluster>, call: &Call, resource: &Arc<Resource>, namespace: &str) -> Result<Answer, Failure> {
+pub(crate) fn start(
+    cluster: &Arc<Cluster>,
+    call: &Call,
+    resource: &Arc<Resource>,
+    namespace: &str,
+) -> Result<Answer, Failure> {
     if cluster.faults.answers_gone() {
         return Err(Failure::expired("too old resource version (fault switched on)"));
     }
@@ -39,11 +44,16 @@ pub(crate) fn start(cluster: &Arc<Cluster>, call: &Call, resource: &Arc<Resource
     let asked = call.query("resourceVersion");
     let from: Option<u64> = match asked {
         "" | "0" => None,
-        text => Some(text.parse().map_err(|_| Failure::bad_request(format!("invalid resource version {text:?}")))?),
+        text => Some(
+            text.parse().map_err(|_| Failure::bad_request(format!("invalid resource version {text:?}")))?,
+        ),
     };
     let initial = call.query("sendInitialEvents");
     if initial == "true" && call.query("resourceVersionMatch") != "NotOlderThan" {
-        let cause = crate::failure::Cause::forbidden("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+        let cause = crate::failure::Cause::forbidden(
+            "resourceVersionMatch",
+            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        );
         return Err(Failure::invalid("meta.k8s.io", "ListOptions", "", &[cause]));
     }
     let bookmarks = call.query("allowWatchBookmarks") == "true";
@@ -53,12 +63,17 @@ pub(crate) fn start(cluster: &Arc<Cluster>, call: &Call, resource: &Arc<Resource
         let state = cluster.lock();
         let version = state.store.version();
         if initial == "true" || (from.is_none() && initial != "false") {
-            for object in state.store.list(&resource.id(), namespace).filter(|object| filter.matches(object)) {
+            for object in state.store.list(&resource.id(), namespace).filter(|object| filter.matches(object))
+            {
                 event(&mut lines, "ADDED", object);
             }
             if initial == "true" && bookmarks {
                 let mut end = bookmark(resource, version);
-                object::set(&mut end, &["metadata", "annotations", "k8s.io/initial-events-end"], json!("true"));
+                object::set(
+                    &mut end,
+                    &["metadata", "annotations", "k8s.io/initial-events-end"],
+                    json!("true"),
+                );
                 event(&mut lines, "BOOKMARK", &end);
             }
             version
@@ -66,7 +81,14 @@ pub(crate) fn start(cluster: &Arc<Cluster>, call: &Call, resource: &Arc<Resource
             from.unwrap_or(version)
         }
     };
-    let watch = Watch { cluster: cluster.clone(), resource: resource.clone(), filter, bookmarks, deadline: Instant::now() + Duration::from_secs(seconds.max(1)), position };
+    let watch = Watch {
+        cluster: cluster.clone(),
+        resource: resource.clone(),
+        filter,
+        bookmarks,
+        deadline: Instant::now() + Duration::from_secs(seconds.max(1)),
+        position,
+    };
     let (out, stream) = mpsc::channel(64);
     tokio::spawn(async move {
         if lines.is_empty() || out.send(Ok(lines.into())).await.is_ok() {
@@ -80,7 +102,8 @@ impl Watch {
     async fn run(mut self, out: Out) {
         let id = self.resource.id();
         let mut latest = self.cluster.lock().store.follow(&id);
-        let (mut drops, mut expiries) = (self.cluster.faults.watch_drops(), self.cluster.faults.watch_expiries());
+        let (mut drops, mut expiries) =
+            (self.cluster.faults.watch_drops(), self.cluster.faults.watch_expiries());
         let mut next_bookmark = Instant::now() + BOOKMARK_EVERY;
         loop {
             latest.borrow_and_update();
@@ -122,7 +145,9 @@ impl Watch {
     /// What has changed since the last look; an error when it is forgotten.
     fn catch_up(&mut self, id: &str, lines: &mut Vec<u8>) -> Result<(), String> {
         let state = self.cluster.lock();
-        let changes = state.store.since(id, self.position).ok_or_else(|| format!("too old resource version: {} ({})", self.position, state.store.oldest(id)))?;
+        let changes = state.store.since(id, self.position).ok_or_else(|| {
+            format!("too old resource version: {} ({})", self.position, state.store.oldest(id))
+        })?;
         changes.iter().for_each(|change| self.show(change, lines));
         self.position = self.position.max(state.store.version());
         Ok(())

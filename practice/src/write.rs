@@ -25,20 +25,34 @@ impl<'a> Writer<'a> {
         Writer { manager, subresource: "", dry_run: false, applied: false }
     }
     /// A controller: its objects carry no managers of their own (they are inferred when somebody asks).
-    pub const CONTROLLER: Writer<'static> = Writer { manager: "", subresource: "", dry_run: false, applied: false };
+    pub const CONTROLLER: Writer<'static> =
+        Writer { manager: "", subresource: "", dry_run: false, applied: false };
 }
 
 impl Store {
     /// Creates an object.
-    pub fn create(&mut self, resource: &Resource, namespace: &str, mut new: Value, writer: &Writer<'_>) -> Result<Arc<Value>, Failure> {
+    pub fn create(
+        &mut self,
+        resource: &Resource,
+        namespace: &str,
+        mut new: Value,
+        writer: &Writer<'_>,
+    ) -> Result<Arc<Value>, Failure> {
         if !text(&new, &["metadata", "resourceVersion"]).is_empty() {
             return Err(Failure::bad_request("resourceVersion should not be set on objects to be created"));
         }
         if resource.namespaced {
             match self.get("namespaces", "", namespace) {
-                None => return Err(Failure::not_found(&self.registry.of_id("namespaces").expect("built in"), namespace)),
+                None => {
+                    return Err(Failure::not_found(
+                        &self.registry.of_id("namespaces").expect("built in"),
+                        namespace,
+                    ));
+                }
                 Some(space) if object::is_deleting(&space) => {
-                    let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+                    let why = format!(
+                        "unable to create new content in namespace {namespace} because it is being terminated"
+                    );
                     let mut refused = Failure::forbidden(resource, name(&new), &why);
                     refused.details["causes"] = json!([{"reason": "NamespaceTerminating", "message": format!("namespace {namespace} is being terminated"), "field": "metadata.namespace"}]);
                     return Err(refused);
@@ -71,7 +85,13 @@ impl Store {
     }
 
     /// Replaces an object by its next state. `new` carries a resourceVersion only when the writer insists on it.
-    pub fn replace(&mut self, resource: &Resource, old: &Arc<Value>, mut new: Value, writer: &Writer<'_>) -> Result<Arc<Value>, Failure> {
+    pub fn replace(
+        &mut self,
+        resource: &Resource,
+        old: &Arc<Value>,
+        mut new: Value,
+        writer: &Writer<'_>,
+    ) -> Result<Arc<Value>, Failure> {
         let asked = text(&new, &["metadata", "resourceVersion"]);
         if !asked.is_empty() && asked != object::version(old) {
             return Err(Failure::stale(resource, name(old)));
@@ -85,14 +105,28 @@ impl Store {
                 causes.push(Cause::invalid(format!("metadata.{field}"), &is, "field is immutable"));
             }
         }
-        for field in ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "generateName", "resourceVersion"] {
+        for field in [
+            "name",
+            "namespace",
+            "uid",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generation",
+            "generateName",
+            "resourceVersion",
+        ] {
             match at(old, &["metadata", field]).clone() {
                 Value::Null => drop(object::remove(&mut new, &["metadata", field])),
                 kept => set(&mut new, &["metadata", field], kept),
             }
         }
         if writer.subresource == "status" {
-            let (status, annotations, finalizers) = (new["status"].take(), at(&new, &["metadata", "annotations"]).clone(), at(&new, &["metadata", "managedFields"]).clone());
+            let (status, annotations, finalizers) = (
+                new["status"].take(),
+                at(&new, &["metadata", "annotations"]).clone(),
+                at(&new, &["metadata", "managedFields"]).clone(),
+            );
             new = (**old).clone();
             put(&mut new, &["status"], status);
             put(&mut new, &["metadata", "annotations"], annotations);
@@ -113,7 +147,9 @@ impl Store {
         if !writer.applied && !writer.manager.is_empty() {
             managed::after_update(old, &mut new, writer.manager, writer.subresource, resource.custom);
         }
-        let finished = object::is_deleting(&new) && object::list(&new, &["metadata", "finalizers"]).is_empty() && object::number(&new, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0) == 0;
+        let finished = object::is_deleting(&new)
+            && object::list(&new, &["metadata", "finalizers"]).is_empty()
+            && object::number(&new, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0) == 0;
         if writer.dry_run {
             return Ok(Arc::new(new));
         }
@@ -149,7 +185,10 @@ fn put(object: &mut Value, path: &[&str], value: Value) {
 fn tidy(object: &mut Value) {
     for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
         let value = at(object, &["metadata", field]);
-        if value.is_null() && object["metadata"].get(field).is_some() || value.as_object().is_some_and(serde_json::Map::is_empty) || value.as_array().is_some_and(Vec::is_empty) {
+        if value.is_null() && object["metadata"].get(field).is_some()
+            || value.as_object().is_some_and(serde_json::Map::is_empty)
+            || value.as_array().is_some_and(Vec::is_empty)
+        {
             object::remove(object, &["metadata", field]);
         }
     }
@@ -158,7 +197,15 @@ fn tidy(object: &mut Value) {
 fn prepare_new(resource: &Resource, namespace: &str, new: &mut Value) {
     new["apiVersion"] = json!(resource.api_version());
     new["kind"] = json!(resource.kind);
-    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion", "selfLink"] {
+    for field in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "resourceVersion",
+        "selfLink",
+    ] {
         object::remove(new, &["metadata", field]);
     }
     if resource.namespaced {
@@ -194,6 +241,7 @@ fn spec_changed(resource: &Resource, old: &Value, new: &Value) -> bool {
         return bare(old) != bare(new);
     }
     // Annotations of a Deployment are copied to its ReplicaSets, so they count there.
-    let annotations = resource.is("deployments.apps") && at(old, &["metadata", "annotations"]) != at(new, &["metadata", "annotations"]);
+    let annotations = resource.is("deployments.apps")
+        && at(old, &["metadata", "annotations"]) != at(new, &["metadata", "annotations"]);
     old["spec"] != new["spec"] || annotations
 }

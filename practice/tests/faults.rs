@@ -12,7 +12,10 @@ async fn the_next_calls_fail_before_anything_is_applied() {
     let maps = world.api::<ConfigMap>();
     world.practice.faults().fail_next(2, 409);
     for _ in 0..2 {
-        assert_eq!(refusal(maps.create(&PostParams::default(), &from(config_map("a", json!({})))).await).code, 409);
+        assert_eq!(
+            refusal(maps.create(&PostParams::default(), &from(config_map("a", json!({})))).await).code,
+            409
+        );
     }
     assert!(world.practice.audit().is_empty());
     maps.create(&PostParams::default(), &from(config_map("a", json!({})))).await.unwrap();
@@ -57,13 +60,19 @@ async fn a_dead_cluster_refuses_connections_and_comes_back_on_the_same_port() {
 #[tokio::test]
 async fn faults_and_audit_are_reached_over_http_for_clusters_in_another_process() {
     let world = World::new().await;
-    let request = http::Request::post("/practice/faults").body(json!({"fail_next": 1, "fail_code": 418}).to_string().into_bytes()).unwrap();
+    let request = http::Request::post("/practice/faults")
+        .body(json!({"fail_next": 1, "fail_code": 418}).to_string().into_bytes())
+        .unwrap();
     let answer: Value = world.client.request(request).await.unwrap();
     assert_eq!(answer, json!({"ok": true}));
     let maps = world.api::<ConfigMap>();
-    assert_eq!(refusal(maps.create(&PostParams::default(), &from(config_map("a", json!({})))).await).code, 418);
+    assert_eq!(
+        refusal(maps.create(&PostParams::default(), &from(config_map("a", json!({})))).await).code,
+        418
+    );
     maps.create(&PostParams::default(), &from(config_map("a", json!({})))).await.unwrap();
-    let audit: Value = world.client.request(http::Request::get("/practice/audit").body(Vec::new()).unwrap()).await.unwrap();
+    let audit: Value =
+        world.client.request(http::Request::get("/practice/audit").body(Vec::new()).unwrap()).await.unwrap();
     assert_eq!((audit.as_array().unwrap().len(), &audit[0]["verb"]), (1, &json!("create")));
     let unknown = http::Request::post("/practice/faults").body(b"{\"explode\": true}".to_vec()).unwrap();
     assert_eq!(refusal(world.client.request::<Value>(unknown).await).code, 400);

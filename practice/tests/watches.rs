@@ -26,7 +26,9 @@ async fn a_watch_from_a_version_shows_every_later_change_once() {
     let maps = world.api::<ConfigMap>();
     let first = maps.create(&PostParams::default(), &from(config_map("a", json!({})))).await.unwrap();
     maps.create(&PostParams::default(), &from(config_map("b", json!({})))).await.unwrap();
-    let mut events = pin!(maps.watch(&WatchParams::default().timeout(20), &first.resource_version().unwrap()).await.unwrap());
+    let mut events = pin!(
+        maps.watch(&WatchParams::default().timeout(20), &first.resource_version().unwrap()).await.unwrap()
+    );
     maps.patch("a", &PatchParams::default(), &Patch::Merge(json!({"data": {"x": "1"}}))).await.unwrap();
     maps.delete("b", &DeleteParams::default()).await.unwrap();
     let mut seen = Vec::new();
@@ -47,9 +49,18 @@ async fn an_object_that_leaves_the_selection_looks_deleted() {
     let params = WatchParams::default().labels("tier=web").timeout(20).disable_bookmarks();
     let mut events = pin!(maps.watch(&params, &made.resource_version().unwrap()).await.unwrap());
     for tier in ["web", "db"] {
-        maps.patch("a", &PatchParams::default(), &Patch::Merge(json!({"metadata": {"labels": {"tier": tier}}}))).await.unwrap();
+        maps.patch(
+            "a",
+            &PatchParams::default(),
+            &Patch::Merge(json!({"metadata": {"labels": {"tier": tier}}})),
+        )
+        .await
+        .unwrap();
     }
-    let seen = [shown(&events.try_next().await.unwrap().unwrap()), shown(&events.try_next().await.unwrap().unwrap())];
+    let seen = [
+        shown(&events.try_next().await.unwrap().unwrap()),
+        shown(&events.try_next().await.unwrap().unwrap()),
+    ];
     assert_eq!(seen, ["added a", "deleted a"]);
 }
 
@@ -58,7 +69,8 @@ async fn a_watch_ends_at_its_timeout_with_a_bookmark() {
     let world = World::new().await;
     let maps = world.api::<ConfigMap>();
     let version = maps.list(&Default::default()).await.unwrap().metadata.resource_version.unwrap();
-    let events: Vec<_> = maps.watch(&WatchParams::default().timeout(1), &version).await.unwrap().try_collect().await.unwrap();
+    let events: Vec<_> =
+        maps.watch(&WatchParams::default().timeout(1), &version).await.unwrap().try_collect().await.unwrap();
     assert_eq!(events.iter().map(shown).collect::<Vec<_>>(), ["bookmark"]);
 }
 
@@ -70,7 +82,8 @@ async fn a_watch_from_a_forgotten_version_is_told_410() {
     for round in 0..5000 {
         world.practice.apply(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"round": round.to_string()}}));
     }
-    let mut events = pin!(maps.watch(&WatchParams::default(), &made.resource_version().unwrap()).await.unwrap());
+    let mut events =
+        pin!(maps.watch(&WatchParams::default(), &made.resource_version().unwrap()).await.unwrap());
     assert_eq!(shown(&events.try_next().await.unwrap().unwrap()), "error 410 Expired");
 }
 

@@ -12,11 +12,18 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
-    object["status"]["conditions"].as_array().unwrap().iter().find(|condition| condition["type"] == kind).unwrap_or(&Value::Null)
+    object["status"]["conditions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|condition| condition["type"] == kind)
+        .unwrap_or(&Value::Null)
 }
 
 fn new_image(image: &str) -> Patch<Value> {
-    Patch::Strategic(json!({"spec": {"template": {"spec": {"containers": [{"name": "app", "image": image}]}}}}))
+    Patch::Strategic(
+        json!({"spec": {"template": {"spec": {"containers": [{"name": "app", "image": image}]}}}}),
+    )
 }
 
 async fn patch(world: &World, name: &str, patch: &Patch<Value>) {
@@ -30,13 +37,37 @@ async fn a_deployment_becomes_available_and_says_so_in_its_status() {
     world.deploy(deployment("a", 3)).await;
     let object = world.object("apps/v1", "Deployment", "a");
     let status = &object["status"];
-    assert_eq!((&status["observedGeneration"], &status["replicas"], &status["updatedReplicas"], &status["readyReplicas"], &status["availableReplicas"], &status["unavailableReplicas"]), (&json!(1), &json!(3), &json!(3), &json!(3), &json!(3), &json!(null)));
-    assert_eq!((&condition(&object, "Available")["status"], &condition(&object, "Available")["reason"]), (&json!("True"), &json!("MinimumReplicasAvailable")));
+    assert_eq!(
+        (
+            &status["observedGeneration"],
+            &status["replicas"],
+            &status["updatedReplicas"],
+            &status["readyReplicas"],
+            &status["availableReplicas"],
+            &status["unavailableReplicas"]
+        ),
+        (&json!(1), &json!(3), &json!(3), &json!(3), &json!(3), &json!(null))
+    );
+    assert_eq!(
+        (&condition(&object, "Available")["status"], &condition(&object, "Available")["reason"]),
+        (&json!("True"), &json!("MinimumReplicasAvailable"))
+    );
     assert_eq!(condition(&object, "Progressing")["reason"], "NewReplicaSetAvailable");
     assert_eq!(object["metadata"]["annotations"]["deployment.kubernetes.io/revision"], "1");
     assert_eq!(object["metadata"]["generation"], 1);
-    let events: Vec<String> = world.api::<Event>().list(&ListParams::default().fields("involvedObject.kind=Deployment")).await.unwrap().items.into_iter().filter_map(|event| event.message).collect();
-    assert!(events[0].starts_with("Scaled up replica set a-") && events[0].ends_with(" from 0 to 3"), "{events:?}");
+    let events: Vec<String> = world
+        .api::<Event>()
+        .list(&ListParams::default().fields("involvedObject.kind=Deployment"))
+        .await
+        .unwrap()
+        .items
+        .into_iter()
+        .filter_map(|event| event.message)
+        .collect();
+    assert!(
+        events[0].starts_with("Scaled up replica set a-") && events[0].ends_with(" from 0 to 3"),
+        "{events:?}"
+    );
 }
 
 #[tokio::test]
@@ -45,7 +76,11 @@ async fn a_new_template_makes_a_new_revision_and_going_back_reuses_the_old_repli
     world.deploy(deployment("a", 3)).await;
     patch(&world, "a", &new_image("shop/app:2")).await;
     let sets = async || world.api::<ReplicaSet>().list(&ListParams::default()).await.unwrap().items;
-    let of = |sets: &[ReplicaSet], revision: &str| sets.iter().find(|set| set.annotations()["deployment.kubernetes.io/revision"] == revision).map(|set| (set.name_any(), set.spec.as_ref().unwrap().replicas));
+    let of = |sets: &[ReplicaSet], revision: &str| {
+        sets.iter()
+            .find(|set| set.annotations()["deployment.kubernetes.io/revision"] == revision)
+            .map(|set| (set.name_any(), set.spec.as_ref().unwrap().replicas))
+    };
     let now = sets().await;
     let (first, second) = (of(&now, "1").unwrap(), of(&now, "2").unwrap());
     assert_eq!((first.1, second.1), (Some(0), Some(3)));
@@ -54,21 +89,37 @@ async fn a_new_template_makes_a_new_revision_and_going_back_reuses_the_old_repli
     let now = sets().await;
     assert_eq!(now.len(), 2);
     assert_eq!(of(&now, "3").unwrap(), (first.0, Some(3)));
-    assert_eq!(world.object("apps/v1", "Deployment", "a")["metadata"]["annotations"]["deployment.kubernetes.io/revision"], "3");
+    assert_eq!(
+        world.object("apps/v1", "Deployment", "a")["metadata"]["annotations"]["deployment.kubernetes.io/revision"],
+        "3"
+    );
 }
 
 #[tokio::test]
 async fn a_rolling_update_never_has_fewer_available_or_more_pods_than_it_may() {
-    let world = World::with(PracticeConfig { speed: Duration::from_millis(50), ..PracticeConfig::default() }).await;
+    let world =
+        World::with(PracticeConfig { speed: Duration::from_millis(50), ..PracticeConfig::default() }).await;
     let mut four = deployment("a", 4);
-    four["spec"]["strategy"] = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 1}});
+    four["spec"]["strategy"] =
+        json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 1}});
     world.deploy(four).await;
     world.api::<Deployment>().patch("a", &PatchParams::default(), &new_image("shop/app:2")).await.unwrap();
     let mut steps = 0;
     until("the rollout is complete", async || {
         let pods = world.pods("a").await;
         let living: Vec<_> = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect();
-        let ready = living.iter().filter(|pod| pod.status.as_ref().unwrap().conditions.iter().flatten().any(|is| is.type_ == "Ready" && is.status == "True")).count();
+        let ready = living
+            .iter()
+            .filter(|pod| {
+                pod.status
+                    .as_ref()
+                    .unwrap()
+                    .conditions
+                    .iter()
+                    .flatten()
+                    .any(|is| is.type_ == "Ready" && is.status == "True")
+            })
+            .count();
         assert!(living.len() <= 5 && ready >= 3, "{} pods, {ready} ready", living.len());
         steps += 1;
         let status = world.object("apps/v1", "Deployment", "a")["status"].clone();
@@ -87,11 +138,21 @@ async fn a_bad_image_stops_the_rollout_and_the_deadline_is_noticed() {
     patch(&world, "a", &new_image("shop/app:nope")).await;
     let object = world.object("apps/v1", "Deployment", "a");
     assert_eq!(object["status"]["availableReplicas"], 2, "the old ones stay");
-    assert_eq!((&object["status"]["updatedReplicas"], &object["status"]["unavailableReplicas"]), (&json!(1), &json!(1)));
-    until("the deadline is exceeded", async || condition(&world.object("apps/v1", "Deployment", "a"), "Progressing")["reason"] == "ProgressDeadlineExceeded").await;
+    assert_eq!(
+        (&object["status"]["updatedReplicas"], &object["status"]["unavailableReplicas"]),
+        (&json!(1), &json!(1))
+    );
+    until("the deadline is exceeded", async || {
+        condition(&world.object("apps/v1", "Deployment", "a"), "Progressing")["reason"]
+            == "ProgressDeadlineExceeded"
+    })
+    .await;
     assert_eq!(condition(&world.object("apps/v1", "Deployment", "a"), "Progressing")["status"], "False");
     patch(&world, "a", &new_image("shop/app:1")).await;
-    assert_eq!(condition(&world.object("apps/v1", "Deployment", "a"), "Progressing")["reason"], "NewReplicaSetAvailable");
+    assert_eq!(
+        condition(&world.object("apps/v1", "Deployment", "a"), "Progressing")["reason"],
+        "NewReplicaSetAvailable"
+    );
 }
 
 #[tokio::test]
@@ -99,10 +160,20 @@ async fn a_paused_deployment_scales_but_does_not_roll_out() {
     let world = World::new().await;
     world.deploy(deployment("a", 2)).await;
     patch(&world, "a", &Patch::Merge(json!({"spec": {"paused": true}}))).await;
-    assert_eq!(condition(&world.object("apps/v1", "Deployment", "a"), "Progressing")["reason"], "DeploymentPaused");
+    assert_eq!(
+        condition(&world.object("apps/v1", "Deployment", "a"), "Progressing")["reason"],
+        "DeploymentPaused"
+    );
     patch(&world, "a", &new_image("shop/app:2")).await;
     patch(&world, "a", &Patch::Merge(json!({"spec": {"replicas": 3}}))).await;
-    let images = async || -> Vec<String> { world.pods("a").await.iter().map(|pod| pod.spec.as_ref().unwrap().containers[0].image.clone().unwrap()).collect() };
+    let images = async || -> Vec<String> {
+        world
+            .pods("a")
+            .await
+            .iter()
+            .map(|pod| pod.spec.as_ref().unwrap().containers[0].image.clone().unwrap())
+            .collect()
+    };
     assert_eq!(images().await, vec!["shop/app:1"; 3]);
     patch(&world, "a", &Patch::Merge(json!({"spec": {"paused": null}}))).await;
     assert_eq!(images().await, vec!["shop/app:2"; 3]);
@@ -110,13 +181,19 @@ async fn a_paused_deployment_scales_but_does_not_roll_out() {
 
 #[tokio::test]
 async fn recreate_ends_all_old_pods_before_it_starts_new_ones() {
-    let world = World::with(PracticeConfig { speed: Duration::from_millis(60), ..PracticeConfig::default() }).await;
+    let world =
+        World::with(PracticeConfig { speed: Duration::from_millis(60), ..PracticeConfig::default() }).await;
     let mut recreate = deployment("a", 2);
     recreate["spec"]["strategy"] = json!({"type": "Recreate"});
     world.deploy(recreate).await;
     world.api::<Deployment>().patch("a", &PatchParams::default(), &new_image("shop/app:2")).await.unwrap();
     until("the new pods are there", async || {
-        let images: Vec<String> = world.pods("a").await.iter().map(|pod| pod.spec.as_ref().unwrap().containers[0].image.clone().unwrap()).collect();
+        let images: Vec<String> = world
+            .pods("a")
+            .await
+            .iter()
+            .map(|pod| pod.spec.as_ref().unwrap().containers[0].image.clone().unwrap())
+            .collect();
         assert!(images.iter().all(|image| *image == images[0]), "old and new at once: {images:?}");
         images == ["shop/app:2", "shop/app:2"]
     })
@@ -155,7 +232,8 @@ fn stateful_set(replicas: i32) -> Value {
 
 #[tokio::test]
 async fn a_stateful_set_starts_updates_and_shrinks_in_order() {
-    let world = World::with(PracticeConfig { speed: Duration::from_millis(20), ..PracticeConfig::default() }).await;
+    let world =
+        World::with(PracticeConfig { speed: Duration::from_millis(20), ..PracticeConfig::default() }).await;
     let sets = world.api::<StatefulSet>();
     sets.create(&PostParams::default(), &from(stateful_set(3))).await.unwrap();
     until("three are ready", async || {
@@ -164,14 +242,29 @@ async fn a_stateful_set_starts_updates_and_shrinks_in_order() {
         world.object("apps/v1", "StatefulSet", "db")["status"]["readyReplicas"] == 3
     })
     .await;
-    assert_eq!(world.api::<PersistentVolumeClaim>().get("data-db-2").await.unwrap().status.unwrap().phase.as_deref(), Some("Bound"));
+    assert_eq!(
+        world.api::<PersistentVolumeClaim>().get("data-db-2").await.unwrap().status.unwrap().phase.as_deref(),
+        Some("Bound")
+    );
     let before = world.object("apps/v1", "StatefulSet", "db")["status"]["currentRevision"].clone();
     sets.patch("db", &PatchParams::default(), &new_image("db:2")).await.unwrap();
     until("the update is complete", async || {
-        let new: Vec<String> = world.pods("db").await.iter().filter(|pod| pod.spec.as_ref().unwrap().containers[0].image.as_deref() == Some("db:2")).map(ResourceExt::name_any).collect();
-        assert!(["db-2", "db-1", "db-0"][..new.len()].iter().all(|name| new.contains(&(*name).to_owned())), "from the top: {new:?}");
+        let new: Vec<String> = world
+            .pods("db")
+            .await
+            .iter()
+            .filter(|pod| pod.spec.as_ref().unwrap().containers[0].image.as_deref() == Some("db:2"))
+            .map(ResourceExt::name_any)
+            .collect();
+        assert!(
+            ["db-2", "db-1", "db-0"][..new.len()].iter().all(|name| new.contains(&(*name).to_owned())),
+            "from the top: {new:?}"
+        );
         let status = world.object("apps/v1", "StatefulSet", "db")["status"].clone();
-        status["updatedReplicas"] == 3 && status["readyReplicas"] == 3 && status["currentRevision"] == status["updateRevision"] && status["updateRevision"] != before
+        status["updatedReplicas"] == 3
+            && status["readyReplicas"] == 3
+            && status["currentRevision"] == status["updateRevision"]
+            && status["updateRevision"] != before
     })
     .await;
     let revisions = world.api::<ControllerRevision>().list(&ListParams::default()).await.unwrap().items;
@@ -191,7 +284,12 @@ async fn a_daemon_set_has_one_pod_on_every_node_and_updates_them_one_by_one() {
     sets.create(&PostParams::default(), &from(daemons)).await.unwrap();
     world.practice.settled().await;
     let nodes = async || -> Vec<String> {
-        let mut nodes: Vec<String> = world.pods("agent").await.iter().map(|pod| pod.spec.as_ref().unwrap().node_name.clone().unwrap()).collect();
+        let mut nodes: Vec<String> = world
+            .pods("agent")
+            .await
+            .iter()
+            .map(|pod| pod.spec.as_ref().unwrap().node_name.clone().unwrap())
+            .collect();
         nodes.sort();
         nodes
     };
@@ -199,8 +297,22 @@ async fn a_daemon_set_has_one_pod_on_every_node_and_updates_them_one_by_one() {
     sets.patch("agent", &PatchParams::default(), &new_image("agent:2")).await.unwrap();
     world.practice.settled().await;
     let status = world.object("apps/v1", "DaemonSet", "agent")["status"].clone();
-    assert_eq!((&status["desiredNumberScheduled"], &status["numberReady"], &status["updatedNumberScheduled"], &status["observedGeneration"]), (&json!(3), &json!(3), &json!(3), &json!(2)));
-    assert!(world.pods("agent").await.iter().all(|pod| pod.spec.as_ref().unwrap().containers[0].image.as_deref() == Some("agent:2")));
+    assert_eq!(
+        (
+            &status["desiredNumberScheduled"],
+            &status["numberReady"],
+            &status["updatedNumberScheduled"],
+            &status["observedGeneration"]
+        ),
+        (&json!(3), &json!(3), &json!(3), &json!(2))
+    );
+    assert!(
+        world
+            .pods("agent")
+            .await
+            .iter()
+            .all(|pod| pod.spec.as_ref().unwrap().containers[0].image.as_deref() == Some("agent:2"))
+    );
     assert_eq!(world.api::<ControllerRevision>().list(&ListParams::default()).await.unwrap().items.len(), 2);
 }
 
@@ -217,11 +329,25 @@ async fn a_job_completes_or_fails_at_its_backoff_limit() {
     }
     world.practice.settled().await;
     let good = world.object("batch/v1", "Job", "good");
-    assert_eq!((&condition(&good, "Complete")["status"], &good["status"]["succeeded"]), (&json!("True"), &json!(2)));
+    assert_eq!(
+        (&condition(&good, "Complete")["status"], &good["status"]["succeeded"]),
+        (&json!("True"), &json!(2))
+    );
     let bad = world.object("batch/v1", "Job", "bad");
-    assert_eq!((&condition(&bad, "Failed")["reason"], &bad["status"]["failed"]), (&json!("BackoffLimitExceeded"), &json!(2)));
-    let pods = world.api::<Pod>().list(&ListParams::default().labels("batch.kubernetes.io/job-name=good")).await.unwrap().items;
-    assert!(pods.len() == 2 && pods.iter().all(|pod| pod.status.as_ref().unwrap().phase.as_deref() == Some("Succeeded")));
+    assert_eq!(
+        (&condition(&bad, "Failed")["reason"], &bad["status"]["failed"]),
+        (&json!("BackoffLimitExceeded"), &json!(2))
+    );
+    let pods = world
+        .api::<Pod>()
+        .list(&ListParams::default().labels("batch.kubernetes.io/job-name=good"))
+        .await
+        .unwrap()
+        .items;
+    assert!(
+        pods.len() == 2
+            && pods.iter().all(|pod| pod.status.as_ref().unwrap().phase.as_deref() == Some("Succeeded"))
+    );
 }
 
 #[tokio::test]
@@ -255,7 +381,16 @@ async fn an_autoscaler_scales_by_use_and_owns_the_number_of_replicas() {
     let object = world.object("apps/v1", "Deployment", "a");
     assert_eq!((&object["spec"]["replicas"], &object["status"]["readyReplicas"]), (&json!(3), &json!(3)));
     let status = world.object("autoscaling/v2", "HorizontalPodAutoscaler", "a");
-    assert_eq!((&status["status"]["desiredReplicas"], &condition(&status, "ScalingLimited")["reason"]), (&json!(3), &json!("TooManyReplicas")));
+    assert_eq!(
+        (&status["status"]["desiredReplicas"], &condition(&status, "ScalingLimited")["reason"]),
+        (&json!(3), &json!("TooManyReplicas"))
+    );
     let managers = object["metadata"]["managedFields"].as_array().unwrap();
-    assert!(managers.iter().any(|manager| manager["manager"] == "kube-controller-manager" && manager["subresource"] == "scale"), "{managers:?}");
+    assert!(
+        managers
+            .iter()
+            .any(|manager| manager["manager"] == "kube-controller-manager"
+                && manager["subresource"] == "scale"),
+        "{managers:?}"
+    );
 }

@@ -40,11 +40,17 @@ impl World {
         made
     }
     pub fn object(&self, api_version: &str, kind: &str, name: &str) -> Value {
-        self.practice.get(api_version, kind, Some("default"), name).unwrap_or_else(|| panic!("there is no {kind} {name}"))
+        self.practice
+            .get(api_version, kind, Some("default"), name)
+            .unwrap_or_else(|| panic!("there is no {kind} {name}"))
     }
     /// Pods of an app, by name.
     pub async fn pods(&self, app: &str) -> Vec<Pod> {
-        self.api::<Pod>().list(&kube::api::ListParams::default().labels(&format!("app={app}"))).await.unwrap().items
+        self.api::<Pod>()
+            .list(&kube::api::ListParams::default().labels(&format!("app={app}")))
+            .await
+            .unwrap()
+            .items
     }
 }
 
@@ -64,7 +70,13 @@ pub fn from<T: DeserializeOwned>(value: Value) -> T {
 /// Objects of any kind in namespace `default`.
 pub fn dynamic(client: &Client, api_version: &str, kind: &str, plural: &str) -> Api<DynamicObject> {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let resource = ApiResource { group: group.into(), version: version.into(), api_version: api_version.into(), kind: kind.into(), plural: plural.into() };
+    let resource = ApiResource {
+        group: group.into(),
+        version: version.into(),
+        api_version: api_version.into(),
+        kind: kind.into(),
+        plural: plural.into(),
+    };
     Api::namespaced_with(client.clone(), "default", &resource)
 }
 

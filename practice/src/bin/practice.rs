@@ -40,7 +40,8 @@ struct Arguments {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration = text.parse().map_err(|error| format!("{error}; write it as 2s or 150ms"))?;
+    let span: jiff::SignedDuration =
+        text.parse().map_err(|error| format!("{error}; write it as 2s or 150ms"))?;
     span.try_into().map_err(|_| "it cannot be negative".to_owned())
 }
 
@@ -48,7 +49,14 @@ fn duration(text: &str) -> Result<Duration, String> {
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let ask = Arguments::parse();
-    let practice = Practice::start(PracticeConfig { name: ask.name, speed: ask.speed, nodes: ask.nodes, port: ask.port, data: ask.data }).await?;
+    let practice = Practice::start(PracticeConfig {
+        name: ask.name,
+        speed: ask.speed,
+        nodes: ask.nodes,
+        port: ask.port,
+        data: ask.data,
+    })
+    .await?;
     if let Some(path) = &ask.audit {
         practice.audit_to(path)?;
     }
@@ -58,7 +66,8 @@ async fn main() -> anyhow::Result<()> {
     // Whole or not at all: who waits for the file may read it at once.
     let fresh = ask.kubeconfig.with_extension("new");
     std::fs::write(&fresh, practice.kubeconfig()).with_context(|| format!("write {}", fresh.display()))?;
-    std::fs::rename(&fresh, &ask.kubeconfig).with_context(|| format!("write {}", ask.kubeconfig.display()))?;
+    std::fs::rename(&fresh, &ask.kubeconfig)
+        .with_context(|| format!("write {}", ask.kubeconfig.display()))?;
     println!("{}", practice.url());
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

@@ -12,8 +12,16 @@ use std::sync::Arc;
 pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
     let Some(budget) = control.get("poddisruptionbudgets.policy", place) else { return };
     let selector = Labels::of(&budget["spec"]["selector"]).filter(|selector| !selector.is_empty());
-    let pods: Vec<Arc<Value>> =
-        selector.map(|selector| control.store.list("pods", &place.0).filter(|pod| selector.matches(object::labels(pod)) && !pod::is_finished(pod)).cloned().collect()).unwrap_or_default();
+    let pods: Vec<Arc<Value>> = selector
+        .map(|selector| {
+            control
+                .store
+                .list("pods", &place.0)
+                .filter(|pod| selector.matches(object::labels(pod)) && !pod::is_finished(pod))
+                .cloned()
+                .collect()
+        })
+        .unwrap_or_default();
     let expected = expected(control, &pods);
     let wanted = match (at(&budget, &["spec", "minAvailable"]), at(&budget, &["spec", "maxUnavailable"])) {
         (Value::Null, Value::Null) => expected - 1,
@@ -24,8 +32,14 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
     .max(0);
     // Pods whose eviction was granted no longer count, even before they are seen going.
     let granted = at(&budget, &["status", "disruptedPods"]).as_object().cloned().unwrap_or_default();
-    let still: serde_json::Map<String, Value> = granted.into_iter().filter(|(name, _)| pods.iter().any(|pod| object::name(pod) == name && !is_deleting(pod))).collect();
-    let healthy = pods.iter().filter(|pod| pod::is_ready(pod) && !is_deleting(pod) && !still.contains_key(object::name(pod))).count() as i64;
+    let still: serde_json::Map<String, Value> = granted
+        .into_iter()
+        .filter(|(name, _)| pods.iter().any(|pod| object::name(pod) == name && !is_deleting(pod)))
+        .collect();
+    let healthy = pods
+        .iter()
+        .filter(|pod| pod::is_ready(pod) && !is_deleting(pod) && !still.contains_key(object::name(pod)))
+        .count() as i64;
     let allowed = if expected > 0 { (healthy - wanted).max(0) } else { 0 };
     let mut status = json!({"observedGeneration": object::generation(&budget), "currentHealthy": healthy, "desiredHealthy": wanted, "expectedPods": expected, "disruptionsAllowed": allowed});
     if !still.is_empty() {
@@ -36,7 +50,11 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
     }
     let (is, reason) = if allowed > 0 { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
     pod::set_condition(&mut status, "DisruptionAllowed", is, reason, "");
-    let condition = status["conditions"].as_array_mut().into_iter().flatten().find(|condition| text(condition, &["type"]) == "DisruptionAllowed");
+    let condition = status["conditions"]
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+        .find(|condition| text(condition, &["type"]) == "DisruptionAllowed");
     if let Some(condition) = condition {
         set(condition, &["observedGeneration"], json!(object::generation(&budget)));
         set(condition, &["message"], json!(""));
@@ -68,11 +86,20 @@ fn expected(control: &Control<'_>, pods: &[Arc<Value>]) -> i64 {
                 "StatefulSet" => "statefulsets.apps",
                 _ => {
                     // Owners without a scale count by their pods.
-                    sum += pods.iter().filter(|pod| object::controller(pod).is_some_and(|of| text(of, &["name"]) == owner.1)).count() as i64;
+                    sum += pods
+                        .iter()
+                        .filter(|pod| {
+                            object::controller(pod).is_some_and(|of| text(of, &["name"]) == owner.1)
+                        })
+                        .count() as i64;
                     continue;
                 }
             };
-            sum += control.store.get(table, object::namespace(pod), &owner.1).and_then(|owner| number(&owner, &["spec", "replicas"])).unwrap_or(0);
+            sum += control
+                .store
+                .get(table, object::namespace(pod), &owner.1)
+                .and_then(|owner| number(&owner, &["spec", "replicas"]))
+                .unwrap_or(0);
         }
     }
     sum

@@ -42,7 +42,12 @@ impl Schedule {
             minutes: parse_field(minutes, 0, 59, &[])?,
             hours: parse_field(hours, 0, 23, &[])?,
             days: parse_field(days, 1, 31, &[])?,
-            months: parse_field(months, 1, 12, &["", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"])?,
+            months: parse_field(
+                months,
+                1,
+                12,
+                &["", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
+            )?,
             weekdays: (weekday_set | weekday_set >> 7) & 0x7f,
             either_day: !days.starts_with('*') && !weekdays.starts_with('*'),
         })
@@ -50,9 +55,13 @@ impl Schedule {
 
     fn matches(&self, time: DateTime) -> bool {
         let has = |set: u64, value: i8| set >> value & 1 == 1;
-        let (day, weekday) = (has(self.days, time.day()), has(self.weekdays, time.weekday().to_sunday_zero_offset()));
+        let (day, weekday) =
+            (has(self.days, time.day()), has(self.weekdays, time.weekday().to_sunday_zero_offset()));
         let on_day = if self.either_day { day || weekday } else { day && weekday };
-        has(self.minutes, time.minute()) && has(self.hours, time.hour()) && has(self.months, time.month()) && on_day
+        has(self.minutes, time.minute())
+            && has(self.hours, time.hour())
+            && has(self.months, time.month())
+            && on_day
     }
 
     /// The first time after `after`, within five years.
@@ -83,7 +92,10 @@ fn parse_field(field: &str, low: u32, high: u32, names: &[&str]) -> Option<u64> 
             None => (part, 1),
         };
         let value = |text: &str| -> Option<u32> {
-            let named = names.iter().position(|name| !name.is_empty() && name.eq_ignore_ascii_case(text)).map(|index| index as u32);
+            let named = names
+                .iter()
+                .position(|name| !name.is_empty() && name.eq_ignore_ascii_case(text))
+                .map(|index| index as u32);
             named.or_else(|| text.parse().ok()).filter(|value| (low..=high).contains(value))
         };
         let (first, last) = match range.split_once('-') {
@@ -112,17 +124,26 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
     if status.is_null() {
         status = json!({});
     }
-    if let Some(last) = jobs.iter().filter(|job| holds(job, "Complete")).map(|job| text(job, &["status", "completionTime"])).max() {
+    if let Some(last) = jobs
+        .iter()
+        .filter(|job| holds(job, "Complete"))
+        .map(|job| text(job, &["status", "completionTime"]))
+        .max()
+    {
         status["lastSuccessfulTime"] = json!(last);
     }
-    let active: Vec<&Arc<Value>> = jobs.iter().filter(|job| !holds(job, "Complete") && !holds(job, "Failed")).collect();
+    let active: Vec<&Arc<Value>> =
+        jobs.iter().filter(|job| !holds(job, "Complete") && !holds(job, "Failed")).collect();
     let mut references: Vec<Value> = active.iter().map(|job| reference(job)).collect();
     if cron["spec"]["suspend"] != true
         && let Some(schedule) = Schedule::parse(text(&cron, &["spec", "schedule"]))
     {
         let zone = TimeZone::get(text(&cron, &["spec", "timeZone"])).unwrap_or(TimeZone::UTC);
         let now = Timestamp::now();
-        let last: Option<Timestamp> = text(&status, &["lastScheduleTime"]).parse().ok().or_else(|| text(&cron, &["metadata", "creationTimestamp"]).parse().ok());
+        let last: Option<Timestamp> = text(&status, &["lastScheduleTime"])
+            .parse()
+            .ok()
+            .or_else(|| text(&cron, &["metadata", "creationTimestamp"]).parse().ok());
         let due = last.and_then(|last| schedule.next(last, &zone)).filter(|due| *due <= now);
         if let Some(due) = due {
             // Several missed times make one job, for the latest of them.
@@ -132,7 +153,14 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
             }
             let policy = text(&cron, &["spec", "concurrencyPolicy"]);
             if policy == "Forbid" && !active.is_empty() {
-                event::record(control, &cron, SOURCE, false, "JobAlreadyActive", "Not starting job because prior execution is running and concurrency policy is Forbid");
+                event::record(
+                    control,
+                    &cron,
+                    SOURCE,
+                    false,
+                    "JobAlreadyActive",
+                    "Not starting job because prior execution is running and concurrency policy is Forbid",
+                );
             } else {
                 if policy == "Replace" {
                     active.iter().for_each(|job| remove(control, job));
@@ -164,12 +192,23 @@ fn reference(job: &Value) -> Value {
 fn start(control: &mut Control<'_>, cron: &Value, at: Timestamp) -> Option<Value> {
     let template = &cron["spec"]["jobTemplate"];
     let mut annotations = template["metadata"]["annotations"].clone();
-    object::set(&mut annotations, &["batch.kubernetes.io/cronjob-scheduled-timestamp"], json!(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()));
+    object::set(
+        &mut annotations,
+        &["batch.kubernetes.io/cronjob-scheduled-timestamp"],
+        json!(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+    );
     let job = json!({"metadata": {"name": format!("{}-{}", object::name(cron), at.as_second() / 60), "labels": template["metadata"]["labels"], "annotations": annotations,
         "ownerReferences": [object::owner_reference(cron)]}, "spec": template["spec"]});
     let resource = control.resource("jobs.batch");
     let job = control.store.create(&resource, object::namespace(cron), job, &Writer::CONTROLLER).ok()?;
-    event::record(control, cron, SOURCE, false, "SuccessfulCreate", &format!("Created job {}", object::name(&job)));
+    event::record(
+        control,
+        cron,
+        SOURCE,
+        false,
+        "SuccessfulCreate",
+        &format!("Created job {}", object::name(&job)),
+    );
     Some(reference(&job))
 }
 

@@ -37,7 +37,8 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
         // One per node; finished ones are replaced.
         let keep = usize::from(fit.contains(node));
         let (finished, good): (Vec<_>, Vec<_>) = pods.iter().partition(|pod| pod::is_finished(pod));
-        for doomed in finished.into_iter().chain(good.into_iter().skip(keep)).filter(|pod| !is_deleting(pod)) {
+        for doomed in finished.into_iter().chain(good.into_iter().skip(keep)).filter(|pod| !is_deleting(pod))
+        {
             pod::delete(control, &object, doomed, SOURCE);
         }
     }
@@ -52,8 +53,16 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
 
 /// Ready nodes that the node selector wants; a cordon does not keep DaemonSets away.
 fn fit_nodes(control: &Control<'_>, daemons: &Value) -> Vec<String> {
-    let wanted = crate::selector::Labels::of(&json!({"matchLabels": at(daemons, &["spec", "template", "spec", "nodeSelector"])})).unwrap_or_default();
-    control.store.list("nodes", "").filter(|node| holds(node, "Ready") && !is_deleting(node) && wanted.matches(object::labels(node))).map(|node| object::name(node).to_owned()).collect()
+    let wanted = crate::selector::Labels::of(
+        &json!({"matchLabels": at(daemons, &["spec", "template", "spec", "nodeSelector"])}),
+    )
+    .unwrap_or_default();
+    control
+        .store
+        .list("nodes", "")
+        .filter(|node| holds(node, "Ready") && !is_deleting(node) && wanted.matches(object::labels(node)))
+        .map(|node| object::name(node).to_owned())
+        .collect()
 }
 
 fn by_node(control: &Control<'_>, daemons: &Value) -> BTreeMap<String, Vec<Arc<Value>>> {
@@ -71,15 +80,29 @@ fn create(control: &mut Control<'_>, daemons: &Value, node: &str, hash: &str) {
     let generation = object::annotation(daemons, "deprecated.daemonset.template.generation").unwrap_or("1");
     set(&mut new, &["metadata", "labels", "pod-template-generation"], json!(generation));
     let mut tolerations = object::list(&new, &["spec", "tolerations"]).to_vec();
-    tolerations.extend(TOLERATED.iter().map(|(key, effect)| json!({"key": key, "operator": "Exists", "effect": effect})));
+    tolerations.extend(
+        TOLERATED.iter().map(|(key, effect)| json!({"key": key, "operator": "Exists", "effect": effect})),
+    );
     set(&mut new, &["spec", "tolerations"], Value::Array(tolerations));
     set(&mut new, &["spec", "nodeName"], json!(node));
     pod::create(control, daemons, new, SOURCE);
 }
 
 /// Deletes old pods as far as `maxUnavailable` goes.
-fn roll(control: &mut Control<'_>, daemons: &Value, by_node: &BTreeMap<String, Vec<Arc<Value>>>, nodes: i64, hash: &str) {
-    let most = quantity::share(at(daemons, &["spec", "updateStrategy", "rollingUpdate", "maxUnavailable"]), nodes, true).unwrap_or(1).max(1);
+fn roll(
+    control: &mut Control<'_>,
+    daemons: &Value,
+    by_node: &BTreeMap<String, Vec<Arc<Value>>>,
+    nodes: i64,
+    hash: &str,
+) {
+    let most = quantity::share(
+        at(daemons, &["spec", "updateStrategy", "rollingUpdate", "maxUnavailable"]),
+        nodes,
+        true,
+    )
+    .unwrap_or(1)
+    .max(1);
     let pods = || by_node.values().flatten();
     let good = pods().filter(|pod| pod::is_ready(pod) && !is_deleting(pod)).count() as i64;
     let mut may_go = most - (nodes - good);
@@ -118,7 +141,11 @@ fn write_status(control: &mut Control<'_>, place: &Place, daemons: &Arc<Value>, 
     let wanted = fit.len() as i64;
     let mut status = json!({"observedGeneration": object::generation(daemons), "desiredNumberScheduled": wanted, "currentNumberScheduled": scheduled,
         "numberMisscheduled": misplaced, "numberReady": ready});
-    for (field, count) in [("numberAvailable", available), ("numberUnavailable", wanted - available), ("updatedNumberScheduled", updated)] {
+    for (field, count) in [
+        ("numberAvailable", available),
+        ("numberUnavailable", wanted - available),
+        ("updatedNumberScheduled", updated),
+    ] {
         if count > 0 {
             status[field] = json!(count);
         }

@@ -16,7 +16,14 @@ pub(crate) const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
 pub(crate) const MAX: &str = "deployment.kubernetes.io/max-replicas";
 const HASH: &str = "pod-template-hash";
 /// Annotations that are not handed down.
-const OWN: &[&str] = &["kubectl.kubernetes.io/last-applied-configuration", REVISION, HISTORY, DESIRED, MAX, "deprecated.deployment.rollback.to"];
+const OWN: &[&str] = &[
+    "kubectl.kubernetes.io/last-applied-configuration",
+    REVISION,
+    HISTORY,
+    DESIRED,
+    MAX,
+    "deprecated.deployment.rollback.to",
+];
 
 /// The ReplicaSets of a Deployment: the one of its present template, and the others by age.
 pub(crate) struct Sets {
@@ -66,9 +73,16 @@ fn bare(template: &Value) -> Value {
 
 pub(crate) fn find(control: &Control<'_>, deployment: &Value) -> Sets {
     let mut all = control.store.controlled(object::uid(deployment), "replicasets.apps");
-    all.sort_by_key(|set| (text(set, &["metadata", "creationTimestamp"]).to_owned(), revision_of(set), object::name(set).to_owned()));
+    all.sort_by_key(|set| {
+        (
+            text(set, &["metadata", "creationTimestamp"]).to_owned(),
+            revision_of(set),
+            object::name(set).to_owned(),
+        )
+    });
     let wanted = bare(&deployment["spec"]["template"]);
-    let new = all.iter().position(|set| bare(&set["spec"]["template"]) == wanted).map(|index| all.remove(index));
+    let new =
+        all.iter().position(|set| bare(&set["spec"]["template"]) == wanted).map(|index| all.remove(index));
     Sets { new, old: all }
 }
 
@@ -78,7 +92,8 @@ pub(crate) fn revision_of(object: &Value) -> i64 {
 
 fn note_pause(draft: &mut Value) {
     let paused = draft["spec"]["paused"] == true;
-    let reason = condition(draft, "Progressing").map(|is| text(is, &["reason"]).to_owned()).unwrap_or_default();
+    let reason =
+        condition(draft, "Progressing").map(|is| text(is, &["reason"]).to_owned()).unwrap_or_default();
     if paused && reason != "DeploymentPaused" {
         progress(draft, "Unknown", "DeploymentPaused", "Deployment is paused");
     } else if !paused && reason == "DeploymentPaused" {
@@ -93,7 +108,12 @@ fn take_existing(control: &mut Control<'_>, deployment: &Value, draft: &mut Valu
     annotate(control, deployment, new, revision);
     set(draft, &["metadata", "annotations", REVISION], json!(revision.to_string()));
     if condition(draft, "Progressing").is_none() {
-        progress(draft, "True", "FoundNewReplicaSet", &format!("Found new replica set \"{}\"", object::name(new)));
+        progress(
+            draft,
+            "True",
+            "FoundNewReplicaSet",
+            &format!("Found new replica set \"{}\"", object::name(new)),
+        );
     }
 }
 
@@ -104,7 +124,12 @@ fn next_revision(sets: &Sets) -> i64 {
 }
 
 /// The ReplicaSet of the present template, made if need be.
-pub(crate) fn ensure_new(control: &mut Control<'_>, deployment: &Value, draft: &mut Value, sets: &Sets) -> Option<Arc<Value>> {
+pub(crate) fn ensure_new(
+    control: &mut Control<'_>,
+    deployment: &Value,
+    draft: &mut Value,
+    sets: &Sets,
+) -> Option<Arc<Value>> {
     if sets.new.is_some() {
         take_existing(control, deployment, draft, sets);
         return find(control, deployment).new;
@@ -112,7 +137,11 @@ pub(crate) fn ensure_new(control: &mut Control<'_>, deployment: &Value, draft: &
     let revision = next_revision(sets);
     let wanted = number(deployment, &["spec", "replicas"]).unwrap_or(1);
     let (surge, _) = replicaset::fenceposts(deployment);
-    let replicas = rollout::new_replicas(deployment, 0, sets.old.iter().map(|set| number(set, &["spec", "replicas"]).unwrap_or(0)).sum());
+    let replicas = rollout::new_replicas(
+        deployment,
+        0,
+        sets.old.iter().map(|set| number(set, &["spec", "replicas"]).unwrap_or(0)).sum(),
+    );
     let mut template = deployment["spec"]["template"].clone();
     let hash = object::hash(&bare(&template));
     set(&mut template, &["metadata", "labels", HASH], json!(hash));
@@ -134,10 +163,22 @@ pub(crate) fn ensure_new(control: &mut Control<'_>, deployment: &Value, draft: &
     match control.store.create(&resource, object::namespace(deployment), made, &Writer::CONTROLLER) {
         Ok(new) => {
             if replicas > 0 {
-                event::record(control, deployment, SOURCE, false, "ScalingReplicaSet", &format!("Scaled up replica set {} from 0 to {replicas}", object::name(&new)));
+                event::record(
+                    control,
+                    deployment,
+                    SOURCE,
+                    false,
+                    "ScalingReplicaSet",
+                    &format!("Scaled up replica set {} from 0 to {replicas}", object::name(&new)),
+                );
             }
             set(draft, &["metadata", "annotations", REVISION], json!(revision.to_string()));
-            progress(draft, "True", "NewReplicaSetCreated", &format!("Created new replica set \"{}\"", object::name(&new)));
+            progress(
+                draft,
+                "True",
+                "NewReplicaSetCreated",
+                &format!("Created new replica set \"{}\"", object::name(&new)),
+            );
             Some(new)
         }
         Err(failure) => {
@@ -162,7 +203,10 @@ fn annotate(control: &mut Control<'_>, deployment: &Value, set_of_pods: &Arc<Val
     if old < revision {
         annotations.insert(REVISION.into(), json!(revision.to_string()));
         if old > 0 {
-            let history = annotations.get(HISTORY).and_then(Value::as_str).map_or_else(|| old.to_string(), |history| format!("{history},{old}"));
+            let history = annotations
+                .get(HISTORY)
+                .and_then(Value::as_str)
+                .map_or_else(|| old.to_string(), |history| format!("{history},{old}"));
             annotations.insert(HISTORY.into(), json!(history));
         }
     }
@@ -178,13 +222,22 @@ pub(crate) fn clean_up(control: &mut Control<'_>, deployment: &Value) {
     let mut idle: Vec<Arc<Value>> = find(control, deployment)
         .old
         .into_iter()
-        .filter(|set| number(set, &["spec", "replicas"]) == Some(0) && number(set, &["status", "replicas"]).unwrap_or(0) == 0 && !is_deleting(set))
+        .filter(|set| {
+            number(set, &["spec", "replicas"]) == Some(0)
+                && number(set, &["status", "replicas"]).unwrap_or(0) == 0
+                && !is_deleting(set)
+        })
         .collect();
     idle.sort_by_key(|set| revision_of(set));
     let surplus = (idle.len() as i64 - limit).max(0) as usize;
     let resource = control.resource("replicasets.apps");
     for set in idle.into_iter().take(surplus) {
-        let _ = control.store.delete(&resource, object::namespace(&set), object::name(&set), &crate::delete::Options::default());
+        let _ = control.store.delete(
+            &resource,
+            object::namespace(&set),
+            object::name(&set),
+            &crate::delete::Options::default(),
+        );
     }
 }
 
@@ -201,9 +254,17 @@ fn set_condition(draft: &mut Value, kind: &str, is: &str, reason: &str, message:
     }
     super::pod::set_condition(&mut status, kind, is, reason, message);
     let now = object::now();
-    if let Some(new) = status["conditions"].as_array_mut().into_iter().flatten().find(|condition| text(condition, &["type"]) == kind) {
-        let same = old.as_ref().is_some_and(|old| old["status"] == is && old["reason"] == reason && old["message"] == message);
-        new["lastUpdateTime"] = if same { old.map(|old| old["lastUpdateTime"].clone()).unwrap_or_default() } else { json!(now) };
+    if let Some(new) = status["conditions"]
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+        .find(|condition| text(condition, &["type"]) == kind)
+    {
+        let same = old
+            .as_ref()
+            .is_some_and(|old| old["status"] == is && old["reason"] == reason && old["message"] == message);
+        new["lastUpdateTime"] =
+            if same { old.map(|old| old["lastUpdateTime"].clone()).unwrap_or_default() } else { json!(now) };
     }
     draft["status"] = status;
 }
@@ -214,11 +275,21 @@ fn finish(control: &mut Control<'_>, deployment: &Arc<Value>, mut draft: Value) 
     let wanted = number(deployment, &["spec", "replicas"]).unwrap_or(1);
     let sum = |path: &[&str]| sets.all().map(|set| number(set, path).unwrap_or(0)).sum::<i64>();
     let updated = sets.new.as_ref().map_or(0, |new| number(new, &["status", "replicas"]).unwrap_or(0));
-    let (replicas, ready, available) = (sum(&["status", "replicas"]), sum(&["status", "readyReplicas"]), sum(&["status", "availableReplicas"]));
+    let (replicas, ready, available) = (
+        sum(&["status", "replicas"]),
+        sum(&["status", "readyReplicas"]),
+        sum(&["status", "availableReplicas"]),
+    );
     let unavailable = (sum(&["spec", "replicas"]) - available).max(0);
     let before = deployment["status"].clone();
     let mut status = json!({"observedGeneration": object::generation(deployment)});
-    for (field, count) in [("replicas", replicas), ("updatedReplicas", updated), ("readyReplicas", ready), ("availableReplicas", available), ("unavailableReplicas", unavailable)] {
+    for (field, count) in [
+        ("replicas", replicas),
+        ("updatedReplicas", updated),
+        ("readyReplicas", ready),
+        ("availableReplicas", available),
+        ("unavailableReplicas", unavailable),
+    ] {
         if count > 0 {
             status[field] = json!(count);
         }
@@ -229,9 +300,21 @@ fn finish(control: &mut Control<'_>, deployment: &Arc<Value>, mut draft: Value) 
     draft["status"] = status;
     let (_, may_miss) = replicaset::fenceposts(deployment);
     if available >= wanted - may_miss {
-        set_condition(&mut draft, "Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.");
+        set_condition(
+            &mut draft,
+            "Available",
+            "True",
+            "MinimumReplicasAvailable",
+            "Deployment has minimum availability.",
+        );
     } else {
-        set_condition(&mut draft, "Available", "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.");
+        set_condition(
+            &mut draft,
+            "Available",
+            "False",
+            "MinimumReplicasUnavailable",
+            "Deployment does not have minimum availability.",
+        );
     }
     let done = updated == wanted && replicas == wanted && available == wanted;
     if deployment["spec"]["paused"] != true && !is_deleting(deployment) {
@@ -246,14 +329,27 @@ fn finish(control: &mut Control<'_>, deployment: &Arc<Value>, mut draft: Value) 
     }
 }
 
-fn judge_progress(control: &mut Control<'_>, deployment: &Value, draft: &mut Value, before: &Value, sets: &Sets, done: bool) {
-    let Some(deadline) = number(deployment, &["spec", "progressDeadlineSeconds"]).filter(|seconds| *seconds < i64::from(i32::MAX)) else { return };
+fn judge_progress(
+    control: &mut Control<'_>,
+    deployment: &Value,
+    draft: &mut Value,
+    before: &Value,
+    sets: &Sets,
+    done: bool,
+) {
+    let Some(deadline) = number(deployment, &["spec", "progressDeadlineSeconds"])
+        .filter(|seconds| *seconds < i64::from(i32::MAX))
+    else {
+        return;
+    };
     let name = sets.new.as_deref().map_or_else(|| object::name(deployment), object::name).to_owned();
     let what = if sets.new.is_some() { "ReplicaSet" } else { "Deployment" };
-    let reason = condition(draft, "Progressing").map(|is| text(is, &["reason"]).to_owned()).unwrap_or_default();
+    let reason =
+        condition(draft, "Progressing").map(|is| text(is, &["reason"]).to_owned()).unwrap_or_default();
     let count = |status: &Value, field: &str| number(status, &[field]).unwrap_or(0);
     let now = &draft["status"];
-    let rolled_out = count(now, "replicas") == count(now, "updatedReplicas") && reason == "NewReplicaSetAvailable";
+    let rolled_out =
+        count(now, "replicas") == count(now, "updatedReplicas") && reason == "NewReplicaSetAvailable";
     if rolled_out {
         return;
     }
@@ -263,10 +359,20 @@ fn judge_progress(control: &mut Control<'_>, deployment: &Value, draft: &mut Val
         || count(now, "readyReplicas") > count(before, "readyReplicas")
         || count(now, "availableReplicas") > count(before, "availableReplicas");
     if done {
-        progress(draft, "True", "NewReplicaSetAvailable", &format!("{what} \"{name}\" has successfully progressed."));
+        progress(
+            draft,
+            "True",
+            "NewReplicaSetAvailable",
+            &format!("{what} \"{name}\" has successfully progressed."),
+        );
     } else if moved {
         progress(draft, "True", "ReplicaSetUpdated", &format!("{what} \"{name}\" is progressing."));
-        if let Some(is) = draft["status"]["conditions"].as_array_mut().into_iter().flatten().find(|condition| condition["type"] == "Progressing") {
+        if let Some(is) = draft["status"]["conditions"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+            .find(|condition| condition["type"] == "Progressing")
+        {
             is["lastUpdateTime"] = json!(object::now());
         }
     } else if let Some(is) = condition(draft, "Progressing")
@@ -274,12 +380,22 @@ fn judge_progress(control: &mut Control<'_>, deployment: &Value, draft: &mut Val
     {
         let still = deadline - object::age_seconds(is, &["lastUpdateTime"]).unwrap_or(0);
         if still <= 0 {
-            progress(draft, "False", "ProgressDeadlineExceeded", &format!("{what} \"{name}\" has timed out progressing."));
+            progress(
+                draft,
+                "False",
+                "ProgressDeadlineExceeded",
+                &format!("{what} \"{name}\" has timed out progressing."),
+            );
         }
     }
     if !done {
-        let still = condition(draft, "Progressing").and_then(|is| object::age_seconds(is, &["lastUpdateTime"])).map_or(deadline, |age| deadline - age).max(0);
-        if text(condition(draft, "Progressing").unwrap_or(&Value::Null), &["reason"]) != "ProgressDeadlineExceeded" {
+        let still = condition(draft, "Progressing")
+            .and_then(|is| object::age_seconds(is, &["lastUpdateTime"]))
+            .map_or(deadline, |age| deadline - age)
+            .max(0);
+        if text(condition(draft, "Progressing").unwrap_or(&Value::Null), &["reason"])
+            != "ProgressDeadlineExceeded"
+        {
             let place = (object::namespace(deployment).to_owned(), object::name(deployment).to_owned());
             control.work.after(Duration::from_secs(still as u64 + 1), Task::Deployment(place), false);
         }
@@ -305,6 +421,13 @@ pub(crate) fn scale_set(control: &mut Control<'_>, deployment: &Value, of: &Arc<
     control.store.commit(&resource, Some(of.clone()), Some(new));
     if is != replicas {
         let way = if replicas > is { "up" } else { "down" };
-        event::record(control, deployment, SOURCE, false, "ScalingReplicaSet", &format!("Scaled {way} replica set {} from {is} to {replicas}", object::name(of)));
+        event::record(
+            control,
+            deployment,
+            SOURCE,
+            false,
+            "ScalingReplicaSet",
+            &format!("Scaled {way} replica set {} from {is} to {replicas}", object::name(of)),
+        );
     }
 }

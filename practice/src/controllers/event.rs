@@ -11,7 +11,14 @@ const KEPT: usize = 20_000;
 const LIFE: i64 = 3600;
 
 /// Says that something happened to an object.
-pub(crate) fn record(control: &mut Control<'_>, about: &Value, source: &str, warning: bool, reason: &str, message: &str) {
+pub(crate) fn record(
+    control: &mut Control<'_>,
+    about: &Value,
+    source: &str,
+    warning: bool,
+    reason: &str,
+    message: &str,
+) {
     let resource = control.resource("events");
     let namespace = if object::namespace(about).is_empty() { "default" } else { object::namespace(about) };
     let number_of = object::fnv(format!("{}|{source}|{reason}|{message}", object::uid(about)).as_bytes());
@@ -39,7 +46,11 @@ pub(crate) fn record(control: &mut Control<'_>, about: &Value, source: &str, war
         "firstTimestamp": now, "lastTimestamp": now, "eventTime": null, "count": 1});
     // In a namespace that is going away there is nothing to tell any more.
     let Ok(event) = control.store.create(&resource, namespace, event, &Writer::CONTROLLER) else { return };
-    control.work.events.push_back(crate::store::Key { table: "events".into(), namespace: namespace.to_owned(), name: object::name(&event).to_owned() });
+    control.work.events.push_back(crate::store::Key {
+        table: "events".into(),
+        namespace: namespace.to_owned(),
+        name: object::name(&event).to_owned(),
+    });
     while control.work.events.len() > KEPT {
         drop_oldest(control);
     }
@@ -57,7 +68,12 @@ fn drop_oldest(control: &mut Control<'_>) {
 /// Removes events that have lived their time, those of an earlier life included.
 pub(crate) fn sweep(control: &mut Control<'_>) {
     let resource = control.resource("events");
-    let old: Vec<_> = control.store.list("events", "").filter(|event| object::age_seconds(event, &["lastTimestamp"]).is_some_and(|age| age > LIFE)).cloned().collect();
+    let old: Vec<_> = control
+        .store
+        .list("events", "")
+        .filter(|event| object::age_seconds(event, &["lastTimestamp"]).is_some_and(|age| age > LIFE))
+        .cloned()
+        .collect();
     for event in old {
         control.store.commit(&resource, Some(event), None);
     }

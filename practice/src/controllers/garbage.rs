@@ -18,12 +18,23 @@ pub(crate) fn route(store: &Store, work: &mut Work, change: &Change) {
             }
             // An owner that waits for its dependents may be done now.
             for owner in list(&change.shown, &["metadata", "ownerReferences"]) {
-                if let Some(resource) = store.registry.of_kind(text(owner, &["apiVersion"]), text(owner, &["kind"])) {
-                    let namespace = if resource.namespaced { change.key.namespace.clone() } else { String::new() };
-                    work.push(Task::Finalize(Key { table: resource.id().into(), namespace, name: text(owner, &["name"]).to_owned() }));
+                if let Some(resource) =
+                    store.registry.of_kind(text(owner, &["apiVersion"]), text(owner, &["kind"]))
+                {
+                    let namespace =
+                        if resource.namespaced { change.key.namespace.clone() } else { String::new() };
+                    work.push(Task::Finalize(Key {
+                        table: resource.id().into(),
+                        namespace,
+                        name: text(owner, &["name"]).to_owned(),
+                    }));
                 }
             }
-            if !change.key.namespace.is_empty() && store.get("namespaces", "", &change.key.namespace).is_some_and(|namespace| is_deleting(&namespace)) {
+            if !change.key.namespace.is_empty()
+                && store
+                    .get("namespaces", "", &change.key.namespace)
+                    .is_some_and(|namespace| is_deleting(&namespace))
+            {
                 work.push(Task::Namespace(change.key.namespace.clone()));
             }
         }
@@ -36,10 +47,19 @@ pub(crate) fn route(store: &Store, work: &mut Work, change: &Change) {
 pub(crate) fn dependents(control: &mut Control<'_>, uid: &str) {
     for key in control.store.dependents(uid) {
         let Some((object, resource)) = find(control, &key) else { continue };
-        let others: Vec<Value> = list(&object, &["metadata", "ownerReferences"]).iter().filter(|owner| text(owner, &["uid"]) != uid).cloned().collect();
+        let others: Vec<Value> = list(&object, &["metadata", "ownerReferences"])
+            .iter()
+            .filter(|owner| text(owner, &["uid"]) != uid)
+            .cloned()
+            .collect();
         let lives = |owner: &Value| {
             let of = control.store.registry.of_kind(text(owner, &["apiVersion"]), text(owner, &["kind"]));
-            of.is_some_and(|of| control.store.get(&of.id(), if of.namespaced { &key.namespace } else { "" }, text(owner, &["name"])).is_some_and(|is| object::uid(&is) == text(owner, &["uid"])))
+            of.is_some_and(|of| {
+                control
+                    .store
+                    .get(&of.id(), if of.namespaced { &key.namespace } else { "" }, text(owner, &["name"]))
+                    .is_some_and(|is| object::uid(&is) == text(owner, &["uid"]))
+            })
         };
         if others.iter().any(lives) {
             let mut new = (*object).clone();
@@ -63,7 +83,11 @@ pub(crate) fn finalize(control: &mut Control<'_>, key: &Key) {
     if has("orphan") {
         for key in control.store.dependents(&uid) {
             let Some((object, of)) = find(control, &key) else { continue };
-            let left: Vec<Value> = list(&object, &["metadata", "ownerReferences"]).iter().filter(|reference| text(reference, &["uid"]) != uid).cloned().collect();
+            let left: Vec<Value> = list(&object, &["metadata", "ownerReferences"])
+                .iter()
+                .filter(|reference| text(reference, &["uid"]) != uid)
+                .cloned()
+                .collect();
             let mut new = (*object).clone();
             if left.is_empty() {
                 object::remove(&mut new, &["metadata", "ownerReferences"]);
@@ -77,7 +101,9 @@ pub(crate) fn finalize(control: &mut Control<'_>, key: &Key) {
         let mut waits = false;
         for key in control.store.dependents(&uid) {
             let Some((object, of)) = find(control, &key) else { continue };
-            let blocks = list(&object, &["metadata", "ownerReferences"]).iter().any(|reference| text(reference, &["uid"]) == uid && reference["blockOwnerDeletion"] == true);
+            let blocks = list(&object, &["metadata", "ownerReferences"])
+                .iter()
+                .any(|reference| text(reference, &["uid"]) == uid && reference["blockOwnerDeletion"] == true);
             waits |= blocks;
             if !is_deleting(&object) {
                 let options = Options { propagation: Some("Foreground".into()), ..Options::default() };

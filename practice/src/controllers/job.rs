@@ -20,10 +20,15 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
     }
     let field = |name: &str| number(&job, &["spec", name]);
     let pods = control.store.controlled(object::uid(&job), "pods");
-    let count = |phase: &str| pods.iter().filter(|pod| text(pod, &["status", "phase"]) == phase).count() as i64;
+    let count =
+        |phase: &str| pods.iter().filter(|pod| text(pod, &["status", "phase"]) == phase).count() as i64;
     let (succeeded, failed) = (count("Succeeded"), count("Failed"));
     let active: Vec<Arc<Value>> = pods.iter().filter(|pod| pod::is_active(pod)).cloned().collect();
-    let restarts: i64 = active.iter().flat_map(|pod| list(pod, &["status", "containerStatuses"])).filter_map(|status| number(status, &["restartCount"])).sum();
+    let restarts: i64 = active
+        .iter()
+        .flat_map(|pod| list(pod, &["status", "containerStatuses"]))
+        .filter_map(|status| number(status, &["restartCount"]))
+        .sum();
     let mut status = job["status"].clone();
     if status.is_null() {
         status = json!({});
@@ -32,7 +37,9 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
     if status["startTime"].is_null() && !suspended {
         status["startTime"] = json!(object::now());
     }
-    let late = field("activeDeadlineSeconds").zip(object::age_seconds(&json!({"t": status["startTime"]}), &["t"])).is_some_and(|(deadline, age)| age >= deadline);
+    let late = field("activeDeadlineSeconds")
+        .zip(object::age_seconds(&json!({"t": status["startTime"]}), &["t"]))
+        .is_some_and(|(deadline, age)| age >= deadline);
     let completions = field("completions");
     let enough = completions.map_or(succeeded > 0 && active.is_empty(), |wanted| succeeded >= wanted);
     let trouble = if failed + restarts > field("backoffLimit").unwrap_or(6) {
@@ -52,8 +59,20 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
     } else if enough {
         end(control, &job, &active);
         now_active = 0;
-        pod::set_condition(&mut status, "SuccessCriteriaMet", "True", "CompletionsReached", "Reached expected number of succeeded pods");
-        pod::set_condition(&mut status, "Complete", "True", "CompletionsReached", "Reached expected number of succeeded pods");
+        pod::set_condition(
+            &mut status,
+            "SuccessCriteriaMet",
+            "True",
+            "CompletionsReached",
+            "Reached expected number of succeeded pods",
+        );
+        pod::set_condition(
+            &mut status,
+            "Complete",
+            "True",
+            "CompletionsReached",
+            "Reached expected number of succeeded pods",
+        );
         status["completionTime"] = json!(object::now());
         event::record(control, &job, SOURCE, false, "Completed", "Job completed");
     } else if suspended {
@@ -64,7 +83,8 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
         if condition(&job, "Suspended").is_some() {
             pod::set_condition(&mut status, "Suspended", "False", "JobResumed", "Job resumed");
         }
-        let wanted = field("parallelism").unwrap_or(1).min(completions.map_or(i64::MAX, |wanted| wanted - succeeded));
+        let wanted =
+            field("parallelism").unwrap_or(1).min(completions.map_or(i64::MAX, |wanted| wanted - succeeded));
         now_active += (now_active..wanted).filter(|_| create(control, &job, &pods)).count() as i64;
         if let Some(deadline) = field("activeDeadlineSeconds") {
             control.work.after(Duration::from_secs(deadline.max(1) as u64), Task::Job(place.clone()), false);
@@ -72,7 +92,11 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
     }
     let ready = active.iter().filter(|pod| pod::is_ready(pod)).count() as i64;
     for (name, count) in [("active", now_active), ("succeeded", succeeded), ("failed", failed)] {
-        if count > 0 { set(&mut status, &[name], json!(count)) } else { drop(object::remove(&mut status, &[name])) }
+        if count > 0 {
+            set(&mut status, &[name], json!(count))
+        } else {
+            drop(object::remove(&mut status, &[name]))
+        }
     }
     status["ready"] = json!(if now_active > 0 { ready } else { 0 });
     status["terminating"] = json!(pods.iter().filter(|pod| is_deleting(pod)).count());
@@ -87,8 +111,15 @@ fn create(control: &mut Control<'_>, job: &Value, pods: &[Arc<Value>]) -> bool {
     new["metadata"]["generateName"] = json!(format!("{}-", object::name(job)));
     if text(job, &["spec", "completionMode"]) == "Indexed" {
         let key = "batch.kubernetes.io/job-completion-index";
-        let taken: Vec<&str> = pods.iter().filter(|pod| text(pod, &["status", "phase"]) != "Failed").filter_map(|pod| object::annotation(pod, key)).collect();
-        let free = (0..).map(|index: i64| index.to_string()).find(|index| !taken.contains(&index.as_str())).unwrap_or_default();
+        let taken: Vec<&str> = pods
+            .iter()
+            .filter(|pod| text(pod, &["status", "phase"]) != "Failed")
+            .filter_map(|pod| object::annotation(pod, key))
+            .collect();
+        let free = (0..)
+            .map(|index: i64| index.to_string())
+            .find(|index| !taken.contains(&index.as_str()))
+            .unwrap_or_default();
         set(&mut new, &["metadata", "annotations", key], json!(free));
     }
     pod::create(control, job, new, SOURCE).is_some()
@@ -103,7 +134,11 @@ fn end(control: &mut Control<'_>, job: &Value, active: &[Arc<Value>]) {
 /// `ttlSecondsAfterFinished`
 fn expire(control: &mut Control<'_>, place: &Place, job: &Value) {
     let Some(life) = number(job, &["spec", "ttlSecondsAfterFinished"]) else { return };
-    let Some(done) = condition(job, "Complete").or(condition(job, "Failed")).filter(|done| done["status"] == "True") else { return };
+    let Some(done) =
+        condition(job, "Complete").or(condition(job, "Failed")).filter(|done| done["status"] == "True")
+    else {
+        return;
+    };
     let left = life - object::age_seconds(done, &["lastTransitionTime"]).unwrap_or(0);
     if left > 0 {
         return control.work.after(Duration::from_secs(left as u64), Task::Job(place.clone()), false);

@@ -83,7 +83,10 @@ fn is_task(pod: &Value) -> bool {
 
 /// A task whose command says so fails.
 fn fails(pod: &Value) -> bool {
-    list(pod, &["spec", "containers"]).iter().flat_map(|container| list(container, &["command"]).iter().chain(list(container, &["args"]))).any(|word| word.as_str().is_some_and(|word| word.contains("exit 1")))
+    list(pod, &["spec", "containers"])
+        .iter()
+        .flat_map(|container| list(container, &["command"]).iter().chain(list(container, &["args"])))
+        .any(|word| word.as_str().is_some_and(|word| word.contains("exit 1")))
 }
 
 pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
@@ -106,7 +109,14 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
     let Some(run) = control.work.runs.get(place) else { return start(control, place, &pod, now) };
     let (stage, due) = (run.stage, now >= run.until);
     if run.images != images(&pod) && stage != Stage::Starting {
-        event::record(control, &pod, SOURCE, false, "Killing", "Container definition changed, will be restarted");
+        event::record(
+            control,
+            &pod,
+            SOURCE,
+            false,
+            "Killing",
+            "Container definition changed, will be restarted",
+        );
         return start(control, place, &pod, now);
     }
     match stage {
@@ -123,7 +133,8 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
 }
 
 fn enter(control: &mut Control<'_>, place: &Place, pod: &Value, stage: Stage, wait: Duration) {
-    let run = Run { uid: object::uid(pod).to_owned(), stage, until: Instant::now() + wait, images: images(pod) };
+    let run =
+        Run { uid: object::uid(pod).to_owned(), stage, until: Instant::now() + wait, images: images(pod) };
     control.work.runs.insert(place.clone(), run);
     if !wait.is_zero() {
         control.work.after(wait, Task::Kubelet(place.clone()), stage != Stage::Crashed);
@@ -132,11 +143,19 @@ fn enter(control: &mut Control<'_>, place: &Place, pod: &Value, stage: Stage, wa
 
 fn start(control: &mut Control<'_>, place: &Place, pod: &Arc<Value>, now: Instant) {
     // A pod of an earlier life that already runs goes on running.
-    let runs_already = pod::is_ready(pod) && list(pod, &["status", "containerStatuses"]).iter().map(|status| &status["image"]).eq(images(pod).iter());
+    let runs_already = pod::is_ready(pod)
+        && list(pod, &["status", "containerStatuses"])
+            .iter()
+            .map(|status| &status["image"])
+            .eq(images(pod).iter());
     if runs_already {
         return enter(control, place, pod, Stage::Running, Duration::ZERO);
     }
-    let wait = if behaviour(pod) == Behaviour::Slow { control.speed.max(SLOW_AT_LEAST) * SLOW } else { control.speed };
+    let wait = if behaviour(pod) == Behaviour::Slow {
+        control.speed.max(SLOW_AT_LEAST) * SLOW
+    } else {
+        control.speed
+    };
     enter(control, place, pod, Stage::Starting, wait);
     if wait.is_zero() {
         return started(control, place, pod, now);
@@ -157,8 +176,24 @@ fn started(control: &mut Control<'_>, place: &Place, pod: &Arc<Value>, now: Inst
             let pod = write(control, pod, "Pending", false, &stuck);
             for container in list(&pod, &["spec", "containers"]) {
                 let image = text(container, &["image"]);
-                event::record(control, &pod, SOURCE, true, "Failed", &format!("Failed to pull image \"{image}\": rpc error: code = NotFound desc = failed to pull and unpack image \"{image}\": not found"));
-                event::record(control, &pod, SOURCE, false, "BackOff", &format!("Back-off pulling image \"{image}\""));
+                event::record(
+                    control,
+                    &pod,
+                    SOURCE,
+                    true,
+                    "Failed",
+                    &format!(
+                        "Failed to pull image \"{image}\": rpc error: code = NotFound desc = failed to pull and unpack image \"{image}\": not found"
+                    ),
+                );
+                event::record(
+                    control,
+                    &pod,
+                    SOURCE,
+                    false,
+                    "BackOff",
+                    &format!("Back-off pulling image \"{image}\""),
+                );
             }
         }
         Behaviour::Crash => {
@@ -186,7 +221,14 @@ fn started(control: &mut Control<'_>, place: &Place, pod: &Arc<Value>, now: Inst
 fn say_started(control: &mut Control<'_>, pod: &Value) {
     for container in list(pod, &["spec", "containers"]) {
         let name = text(container, &["name"]);
-        event::record(control, pod, SOURCE, false, "Pulled", &format!("Container image \"{}\" already present on machine", text(container, &["image"])));
+        event::record(
+            control,
+            pod,
+            SOURCE,
+            false,
+            "Pulled",
+            &format!("Container image \"{}\" already present on machine", text(container, &["image"])),
+        );
         event::record(control, pod, SOURCE, false, "Created", &format!("Container created: {name}"));
         event::record(control, pod, SOURCE, false, "Started", &format!("Container started: {name}"));
     }
@@ -194,7 +236,10 @@ fn say_started(control: &mut Control<'_>, pod: &Value) {
 
 fn terminated(pod: &Value, code: i64) -> Value {
     let name = object::name(pod);
-    let since = list(pod, &["status", "containerStatuses"]).first().map(|status| text(status, &["state", "running", "startedAt"]).to_owned()).filter(|since| !since.is_empty());
+    let since = list(pod, &["status", "containerStatuses"])
+        .first()
+        .map(|status| text(status, &["state", "running", "startedAt"]).to_owned())
+        .filter(|since| !since.is_empty());
     json!({"exitCode": code, "reason": if code == 0 { "Completed" } else { "Error" }, "startedAt": since.unwrap_or_else(object::now), "finishedAt": object::now(),
         "containerID": format!("containerd://{:016x}", object::fnv(name.as_bytes()))})
 }
@@ -212,9 +257,20 @@ fn finished(control: &mut Control<'_>, place: &Place, pod: &Arc<Value>) {
 
 /// One more crash, and the wait until the next try: 10 s, twice as long each time, at most five minutes.
 fn crash(control: &mut Control<'_>, place: &Place, pod: &Arc<Value>, _now: Instant) {
-    let restarts = list(pod, &["status", "containerStatuses"]).iter().filter_map(|status| number(status, &["restartCount"])).max().unwrap_or(0);
+    let restarts = list(pod, &["status", "containerStatuses"])
+        .iter()
+        .filter_map(|status| number(status, &["restartCount"]))
+        .max()
+        .unwrap_or(0);
     let wait = Duration::from_secs(10 << restarts.min(5)).min(Duration::from_secs(300));
-    let message = format!("back-off {}s restarting failed container={} pod={}_{}({})", wait.as_secs(), text(&pod["spec"]["containers"][0], &["name"]), place.1, place.0, object::uid(pod));
+    let message = format!(
+        "back-off {}s restarting failed container={} pod={}_{}({})",
+        wait.as_secs(),
+        text(&pod["spec"]["containers"][0], &["name"]),
+        place.1,
+        place.0,
+        object::uid(pod)
+    );
     let end = terminated(pod, 1);
     let looping = |_: &Value| json!({"waiting": {"reason": "CrashLoopBackOff", "message": message}});
     let mut new = (**pod).clone();
@@ -230,16 +286,37 @@ fn crash(control: &mut Control<'_>, place: &Place, pod: &Arc<Value>, _now: Insta
     let resource = control.resource("pods");
     let pod = control.store.put_status(&resource, pod, status);
     enter(control, place, &pod, Stage::Crashed, wait);
-    event::record(control, &pod, SOURCE, true, "BackOff", &format!("Back-off restarting failed container {} in pod {}_{}({})", text(&pod["spec"]["containers"][0], &["name"]), place.1, place.0, object::uid(&pod)));
+    event::record(
+        control,
+        &pod,
+        SOURCE,
+        true,
+        "BackOff",
+        &format!(
+            "Back-off restarting failed container {} in pod {}_{}({})",
+            text(&pod["spec"]["containers"][0], &["name"]),
+            place.1,
+            place.0,
+            object::uid(&pod)
+        ),
+    );
 }
 
 fn stop(control: &mut Control<'_>, place: &Place, pod: &Arc<Value>, now: Instant) {
-    let stopping = control.work.runs.get(place).filter(|run| run.stage == Stage::Stopping).map(|run| run.until);
+    let stopping =
+        control.work.runs.get(place).filter(|run| run.stage == Stage::Stopping).map(|run| run.until);
     match stopping {
         None => {
             let grace = number(pod, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0).max(0) as u64;
             for container in list(pod, &["spec", "containers"]) {
-                event::record(control, pod, SOURCE, false, "Killing", &format!("Stopping container {}", text(container, &["name"])));
+                event::record(
+                    control,
+                    pod,
+                    SOURCE,
+                    false,
+                    "Killing",
+                    &format!("Stopping container {}", text(container, &["name"])),
+                );
             }
             let wait = control.speed.min(Duration::from_secs(grace));
             enter(control, place, pod, Stage::Stopping, wait);
@@ -265,7 +342,8 @@ fn resize(control: &mut Control<'_>, pod: &Arc<Value>) {
     let mut status = pod["status"].clone();
     let mut changed = false;
     for shown in status["containerStatuses"].as_array_mut().into_iter().flatten() {
-        let container = list(pod, &["spec", "containers"]).iter().find(|container| container["name"] == shown["name"]);
+        let container =
+            list(pod, &["spec", "containers"]).iter().find(|container| container["name"] == shown["name"]);
         let resources = container.map(|container| container["resources"].clone()).unwrap_or_default();
         if shown["resources"] != resources {
             shown["resources"] = resources.clone();
@@ -280,7 +358,13 @@ fn resize(control: &mut Control<'_>, pod: &Arc<Value>) {
     }
 }
 
-fn write(control: &mut Control<'_>, pod: &Arc<Value>, phase: &str, ready: bool, state: &dyn Fn(&Value) -> Value) -> Arc<Value> {
+fn write(
+    control: &mut Control<'_>,
+    pod: &Arc<Value>,
+    phase: &str,
+    ready: bool,
+    state: &dyn Fn(&Value) -> Value,
+) -> Arc<Value> {
     let status = status_of(pod, phase, ready, state);
     let resource = control.resource("pods");
     control.store.put_status(&resource, pod, status)
@@ -304,7 +388,8 @@ fn status_of(pod: &Value, phase: &str, ready: bool, state: &dyn Fn(&Value) -> Va
         status["podIP"] = json!(address);
         status["podIPs"] = json!([{"ip": address}]);
     }
-    let names: Vec<&str> = list(pod, &["spec", "containers"]).iter().map(|container| text(container, &["name"])).collect();
+    let names: Vec<&str> =
+        list(pod, &["spec", "containers"]).iter().map(|container| text(container, &["name"])).collect();
     let unready = format!("containers with unready status: [{}]", names.join(" "));
     let (is, reason, message) = match (ready, phase) {
         (true, _) => ("True", "", ""),
@@ -312,8 +397,20 @@ fn status_of(pod: &Value, phase: &str, ready: bool, state: &dyn Fn(&Value) -> Va
         (false, "Failed") => ("False", "PodFailed", ""),
         (false, _) => ("False", "ContainersNotReady", unready.as_str()),
     };
-    pod::set_condition(&mut status, "PodReadyToStartContainers", if phase == "Running" { "True" } else { "False" }, "", "");
-    pod::set_condition(&mut status, "Initialized", "True", if phase == "Succeeded" { "PodCompleted" } else { "" }, "");
+    pod::set_condition(
+        &mut status,
+        "PodReadyToStartContainers",
+        if phase == "Running" { "True" } else { "False" },
+        "",
+        "",
+    );
+    pod::set_condition(
+        &mut status,
+        "Initialized",
+        "True",
+        if phase == "Succeeded" { "PodCompleted" } else { "" },
+        "",
+    );
     pod::set_condition(&mut status, "Ready", is, reason, message);
     pod::set_condition(&mut status, "ContainersReady", is, reason, message);
     pod::set_condition(&mut status, "PodScheduled", "True", "", "");

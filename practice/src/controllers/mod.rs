@@ -84,9 +84,10 @@ pub(crate) async fn run(cluster: Arc<Cluster>) {
     loop {
         let next = {
             let mut state = cluster.lock();
-            (0..AT_ONCE).all(|_| step(&mut state, cluster.speed)).then(Instant::now).or_else(|| {
-                state.store.unseen.is_empty().then(|| state.work.next_timer()).flatten()
-            })
+            (0..AT_ONCE)
+                .all(|_| step(&mut state, cluster.speed))
+                .then(Instant::now)
+                .or_else(|| state.store.unseen.is_empty().then(|| state.work.next_timer()).flatten())
         };
         let now = Instant::now();
         if next.is_some_and(|next| next <= now) {
@@ -168,7 +169,9 @@ fn route(store: &Store, work: &mut Work, change: &Change) {
         "persistentvolumeclaims" => work.push(Task::Claim(place())),
         "namespaces" => work.push(Task::Namespace(change.key.name.clone())),
         "nodes" => route_node(store, work, change),
-        "customresourcedefinitions.apiextensions.k8s.io" => work.push(Task::Definition(change.key.name.clone())),
+        "customresourcedefinitions.apiextensions.k8s.io" => {
+            work.push(Task::Definition(change.key.name.clone()))
+        }
         _ => {}
     }
     if let Some(owner) = object::controller(shown) {
@@ -198,14 +201,21 @@ fn route_pod(store: &Store, work: &mut Work, change: &Change) {
     if change.new.is_none() {
         work.retry_waiting_pods();
         // A Deployment that recreates waits for the last of its old pods.
-        let set = object::controller(&change.shown).and_then(|owner| store.get("replicasets.apps", &change.key.namespace, object::text(owner, &["name"])));
+        let set = object::controller(&change.shown).and_then(|owner| {
+            store.get("replicasets.apps", &change.key.namespace, object::text(owner, &["name"]))
+        });
         if let Some(owner) = set.as_deref().and_then(object::controller) {
-            work.push(Task::Deployment((change.key.namespace.clone(), object::text(owner, &["name"]).to_owned())));
+            work.push(Task::Deployment((
+                change.key.namespace.clone(),
+                object::text(owner, &["name"]).to_owned(),
+            )));
         }
     }
     work.push(Task::Kubelet(place));
     for budget in store.list("poddisruptionbudgets.policy", &change.key.namespace) {
-        if crate::selector::Labels::of(&budget["spec"]["selector"]).is_some_and(|selector| selector.matches(object::labels(&change.shown))) {
+        if crate::selector::Labels::of(&budget["spec"]["selector"])
+            .is_some_and(|selector| selector.matches(object::labels(&change.shown)))
+        {
             work.push(Task::Budget((change.key.namespace.clone(), object::name(budget).to_owned())));
         }
     }
@@ -213,7 +223,8 @@ fn route_pod(store: &Store, work: &mut Work, change: &Change) {
 
 /// A budget counts how many pods are wanted.
 fn route_replicas(store: &Store, work: &mut Work, change: &Change) {
-    let wanted = |object: &Option<Arc<Value>>| object.as_ref().map(|object| object["spec"]["replicas"].clone());
+    let wanted =
+        |object: &Option<Arc<Value>>| object.as_ref().map(|object| object["spec"]["replicas"].clone());
     if wanted(&change.old) != wanted(&change.new) {
         for budget in store.list("poddisruptionbudgets.policy", &change.key.namespace) {
             work.push(Task::Budget((change.key.namespace.clone(), object::name(budget).to_owned())));

@@ -43,20 +43,36 @@ pub(crate) fn from_template(template: &Value, owner: &Value) -> Value {
 }
 
 /// Creates a pod for its owner, and says so.
-pub(crate) fn create(control: &mut Control<'_>, owner: &Value, pod: Value, source: &str) -> Option<Arc<Value>> {
+pub(crate) fn create(
+    control: &mut Control<'_>,
+    owner: &Value,
+    pod: Value,
+    source: &str,
+) -> Option<Arc<Value>> {
     let resource = control.resource("pods");
     let namespace = object::namespace(owner).to_owned();
     match control.store.create(&resource, &namespace, pod, &Writer::CONTROLLER) {
         Ok(pod) => {
             let message = match source {
-                "statefulset-controller" => format!("create Pod {} in StatefulSet {} successful", object::name(&pod), object::name(owner)),
+                "statefulset-controller" => format!(
+                    "create Pod {} in StatefulSet {} successful",
+                    object::name(&pod),
+                    object::name(owner)
+                ),
                 _ => format!("Created pod: {}", object::name(&pod)),
             };
             event::record(control, owner, source, false, "SuccessfulCreate", &message);
             Some(pod)
         }
         Err(failure) => {
-            event::record(control, owner, source, true, "FailedCreate", &format!("Error creating: {}", failure.message));
+            event::record(
+                control,
+                owner,
+                source,
+                true,
+                "FailedCreate",
+                &format!("Error creating: {}", failure.message),
+            );
             None
         }
     }
@@ -65,9 +81,12 @@ pub(crate) fn create(control: &mut Control<'_>, owner: &Value, pod: Value, sourc
 /// Deletes a pod for its owner, and says so.
 pub(crate) fn delete(control: &mut Control<'_>, owner: &Value, pod: &Value, source: &str) {
     let resource = control.resource("pods");
-    if control.store.delete(&resource, object::namespace(pod), object::name(pod), &Options::default()).is_ok() {
+    if control.store.delete(&resource, object::namespace(pod), object::name(pod), &Options::default()).is_ok()
+    {
         let message = match source {
-            "statefulset-controller" => format!("delete Pod {} in StatefulSet {} successful", object::name(pod), object::name(owner)),
+            "statefulset-controller" => {
+                format!("delete Pod {} in StatefulSet {} successful", object::name(pod), object::name(owner))
+            }
             _ => format!("Deleted pod: {}", object::name(pod)),
         };
         event::record(control, owner, source, false, "SuccessfulDelete", &message);

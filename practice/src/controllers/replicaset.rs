@@ -39,8 +39,13 @@ fn active(control: &Control<'_>, set: &Value) -> Vec<Arc<Value>> {
 
 /// Those to delete first come first: not bound, not running, not ready, cheap by annotation, restarted, young.
 fn rank(pod: &Value) -> (bool, bool, bool, i64, i64, std::cmp::Reverse<String>, String) {
-    let cost = object::annotation(pod, "controller.kubernetes.io/pod-deletion-cost").and_then(|cost| cost.parse().ok()).unwrap_or(0);
-    let restarts: i64 = list(pod, &["status", "containerStatuses"]).iter().filter_map(|status| number(status, &["restartCount"])).sum();
+    let cost = object::annotation(pod, "controller.kubernetes.io/pod-deletion-cost")
+        .and_then(|cost| cost.parse().ok())
+        .unwrap_or(0);
+    let restarts: i64 = list(pod, &["status", "containerStatuses"])
+        .iter()
+        .filter_map(|status| number(status, &["restartCount"]))
+        .sum();
     (
         !text(pod, &["spec", "nodeName"]).is_empty(),
         text(pod, &["status", "phase"]) == "Running",
@@ -55,7 +60,10 @@ fn rank(pod: &Value) -> (bool, bool, bool, i64, i64, std::cmp::Reverse<String>, 
 fn write_status(control: &mut Control<'_>, place: &Place, set: &Arc<Value>) {
     let min_ready = number(set, &["spec", "minReadySeconds"]).unwrap_or(0);
     let pods = active(control, set);
-    let template_labels = crate::selector::Labels::of(&json!({"matchLabels": at(set, &["spec", "template", "metadata", "labels"])})).unwrap_or_default();
+    let template_labels = crate::selector::Labels::of(
+        &json!({"matchLabels": at(set, &["spec", "template", "metadata", "labels"])}),
+    )
+    .unwrap_or_default();
     let (mut ready, mut available) = (0, 0);
     for one in &pods {
         match pod::until_available(one, min_ready) {
@@ -69,7 +77,9 @@ fn write_status(control: &mut Control<'_>, place: &Place, set: &Arc<Value>) {
     }
     let mut status = json!({"replicas": pods.len(), "observedGeneration": object::generation(set)});
     let labelled = pods.iter().filter(|pod| template_labels.matches(object::labels(pod))).count();
-    for (field, count) in [("fullyLabeledReplicas", labelled), ("readyReplicas", ready), ("availableReplicas", available)] {
+    for (field, count) in
+        [("fullyLabeledReplicas", labelled), ("readyReplicas", ready), ("availableReplicas", available)]
+    {
         if count > 0 {
             status[field] = json!(count);
         }

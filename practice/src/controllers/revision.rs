@@ -48,11 +48,21 @@ pub(crate) fn hash(revision: &Value) -> String {
 /// Removes what is beyond the history limit; `live`: names that are in use.
 pub(crate) fn truncate(control: &mut Control<'_>, owner: &Value, live: &[String]) {
     let limit = number(owner, &["spec", "revisionHistoryLimit"]).unwrap_or(10).max(0) as usize;
-    let mut idle: Vec<Arc<Value>> = control.store.controlled(object::uid(owner), "controllerrevisions.apps").into_iter().filter(|revision| !live.iter().any(|name| name == object::name(revision))).collect();
+    let mut idle: Vec<Arc<Value>> = control
+        .store
+        .controlled(object::uid(owner), "controllerrevisions.apps")
+        .into_iter()
+        .filter(|revision| !live.iter().any(|name| name == object::name(revision)))
+        .collect();
     idle.sort_by_key(|revision| number(revision, &["revision"]));
     let surplus = idle.len().saturating_sub(limit);
     let resource = control.resource("controllerrevisions.apps");
     for revision in idle.into_iter().take(surplus) {
-        let _ = control.store.delete(&resource, object::namespace(&revision), object::name(&revision), &Options::default());
+        let _ = control.store.delete(
+            &resource,
+            object::namespace(&revision),
+            object::name(&revision),
+            &Options::default(),
+        );
     }
 }

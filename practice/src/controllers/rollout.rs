@@ -19,7 +19,11 @@ pub(crate) fn set_annotation(object: &mut Value, key: &str, value: i64) {
 
 /// True when the Deployment's replicas were changed since its ReplicaSets were last scaled.
 pub(crate) fn is_scaling(deployment: &Value, sets: &Sets) -> bool {
-    sets.all().filter(|set| wanted_of(set) > 0).any(|set| annotation(set, DESIRED).and_then(|text| text.parse::<i64>().ok()).is_some_and(|desired| desired != wanted_of(deployment)))
+    sets.all().filter(|set| wanted_of(set) > 0).any(|set| {
+        annotation(set, DESIRED)
+            .and_then(|text| text.parse::<i64>().ok())
+            .is_some_and(|desired| desired != wanted_of(deployment))
+    })
 }
 
 /// How many replicas the new ReplicaSet should have now, given what it and all others have.
@@ -85,7 +89,9 @@ pub(crate) fn recreate(control: &mut Control<'_>, deployment: &Value, draft: &mu
         scale_set(control, deployment, old, 0);
         scaled = true;
     }
-    let still_there = sets.old.iter().any(|set| control.store.controlled(object::uid(set), "pods").iter().any(|pod| !pod::is_finished(pod)));
+    let still_there = sets.old.iter().any(|set| {
+        control.store.controlled(object::uid(set), "pods").iter().any(|pod| !pod::is_finished(pod))
+    });
     if scaled || still_there {
         return;
     }

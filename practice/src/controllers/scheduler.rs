@@ -13,7 +13,10 @@ const SOURCE: &str = "default-scheduler";
 
 pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
     let Some(pod) = control.get("pods", place) else { return };
-    let ours = text(&pod, &["spec", "nodeName"]).is_empty() && !is_deleting(&pod) && text(&pod, &["spec", "schedulerName"]) == SOURCE && list(&pod, &["spec", "schedulingGates"]).is_empty();
+    let ours = text(&pod, &["spec", "nodeName"]).is_empty()
+        && !is_deleting(&pod)
+        && text(&pod, &["spec", "schedulerName"]) == SOURCE
+        && list(&pod, &["spec", "schedulingGates"]).is_empty();
     if !ours {
         return;
     }
@@ -23,7 +26,9 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
     for node in control.store.list("nodes", "") {
         nodes += 1;
         match fits(control, &pod, node) {
-            Ok(score) if best.as_ref().is_none_or(|(lowest, _)| score < *lowest) => best = Some((score, object::name(node).to_owned())),
+            Ok(score) if best.as_ref().is_none_or(|(lowest, _)| score < *lowest) => {
+                best = Some((score, object::name(node).to_owned()))
+            }
             Ok(_) => {}
             Err(reason) => *reasons.entry(reason).or_default() += 1,
         }
@@ -34,11 +39,21 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
         set(&mut new, &["spec", "nodeName"], json!(node));
         pod::set_condition(&mut new["status"], "PodScheduled", "True", "", "");
         let bound = control.store.commit(&resource, Some(pod), Some(new));
-        event::record(control, &bound, SOURCE, false, "Scheduled", &format!("Successfully assigned {}/{} to {node}", place.0, place.1));
+        event::record(
+            control,
+            &bound,
+            SOURCE,
+            false,
+            "Scheduled",
+            &format!("Successfully assigned {}/{} to {node}", place.0, place.1),
+        );
         return;
     }
     let why: Vec<String> = reasons.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-    let message = format!("0/{nodes} nodes are available: {}. preemption: 0/{nodes} nodes are available: {nodes} No preemption victims found for incoming pod.", why.join(", "));
+    let message = format!(
+        "0/{nodes} nodes are available: {}. preemption: 0/{nodes} nodes are available: {nodes} No preemption victims found for incoming pod.",
+        why.join(", ")
+    );
     pod::set_condition(&mut new["status"], "PodScheduled", "False", "Unschedulable", &message);
     control.work.wait_for_room(place);
     if new != *pod {
@@ -54,14 +69,19 @@ fn fits(control: &Control<'_>, pod: &Value, node: &Value) -> Result<f64, String>
     }
     for taint in list(node, &["spec", "taints"]) {
         let hard = matches!(text(taint, &["effect"]), "NoSchedule" | "NoExecute");
-        if hard && !list(pod, &["spec", "tolerations"]).iter().any(|toleration| tolerates(toleration, taint)) {
+        if hard && !list(pod, &["spec", "tolerations"]).iter().any(|toleration| tolerates(toleration, taint))
+        {
             return Err(match text(taint, &["key"]) {
                 "node.kubernetes.io/unschedulable" => "node(s) were unschedulable".into(),
                 key => format!("node(s) had untolerated taint {{{key}: {}}}", text(taint, &["value"])),
             });
         }
     }
-    if node["spec"]["unschedulable"] == true && !list(pod, &["spec", "tolerations"]).iter().any(|toleration| text(toleration, &["key"]) == "node.kubernetes.io/unschedulable") {
+    if node["spec"]["unschedulable"] == true
+        && !list(pod, &["spec", "tolerations"])
+            .iter()
+            .any(|toleration| text(toleration, &["key"]) == "node.kubernetes.io/unschedulable")
+    {
         return Err("node(s) were unschedulable".into());
     }
     let wanted = Labels::of(&json!({"matchLabels": at(pod, &["spec", "nodeSelector"])})).unwrap_or_default();
@@ -70,7 +90,9 @@ fn fits(control: &Control<'_>, pod: &Value, node: &Value) -> Result<f64, String>
     }
     let used = control.work.used(object::name(node));
     let (cpu, memory) = quantity::requests(pod);
-    let has = |resource: &str, fallback: f64| quantity::parse(at(node, &["status", "allocatable", resource])).unwrap_or(fallback);
+    let has = |resource: &str, fallback: f64| {
+        quantity::parse(at(node, &["status", "allocatable", resource])).unwrap_or(fallback)
+    };
     let (all_cpu, all_memory, all_pods) = (has("cpu", 0.0), has("memory", 0.0), has("pods", 110.0));
     if used.cpu + cpu > all_cpu + 1e-9 {
         return Err("Insufficient cpu".into());
@@ -87,5 +109,7 @@ fn fits(control: &Control<'_>, pod: &Value, node: &Value) -> Result<f64, String>
 fn tolerates(toleration: &Value, taint: &Value) -> bool {
     let (key, effect) = (text(toleration, &["key"]), text(toleration, &["effect"]));
     let exists = text(toleration, &["operator"]) == "Exists";
-    (key == text(taint, &["key"]) || key.is_empty() && exists) && (effect.is_empty() || effect == text(taint, &["effect"])) && (exists || text(toleration, &["value"]) == text(taint, &["value"]))
+    (key == text(taint, &["key"]) || key.is_empty() && exists)
+        && (effect.is_empty() || effect == text(taint, &["effect"]))
+        && (exists || text(toleration, &["value"]) == text(taint, &["value"]))
 }

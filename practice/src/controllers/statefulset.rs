@@ -36,14 +36,22 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
     }
     set.pods = pods(control, &set.object);
     write_status(control, place, &set);
-    let live: Vec<String> = set.pods.values().map(|pod| object::labels(pod)[revision::LABEL].as_str().unwrap_or("").to_owned()).chain([set.current, set.update]).collect();
+    let live: Vec<String> = set
+        .pods
+        .values()
+        .map(|pod| object::labels(pod)[revision::LABEL].as_str().unwrap_or("").to_owned())
+        .chain([set.current, set.update])
+        .collect();
     revision::truncate(control, &set.object, &live);
 }
 
 fn pods(control: &Control<'_>, set: &Value) -> BTreeMap<i64, Arc<Value>> {
     let prefix = format!("{}-", object::name(set));
     let owned = control.store.controlled(object::uid(set), "pods");
-    owned.into_iter().filter_map(|pod| Some((object::name(&pod).strip_prefix(&prefix)?.parse().ok()?, pod))).collect()
+    owned
+        .into_iter()
+        .filter_map(|pod| Some((object::name(&pod).strip_prefix(&prefix)?.parse().ok()?, pod)))
+        .collect()
 }
 
 fn wanted(set: &Value) -> i64 {
@@ -65,7 +73,9 @@ fn replicas(control: &mut Control<'_>, set: &Set) -> bool {
     for ordinal in start..end {
         match set.pods.get(&ordinal) {
             None => create(control, set, ordinal),
-            Some(one) if pod::is_finished(one) && !is_deleting(one) => pod::delete(control, &set.object, one, SOURCE),
+            Some(one) if pod::is_finished(one) && !is_deleting(one) => {
+                pod::delete(control, &set.object, one, SOURCE)
+            }
             Some(one) if is_healthy(one) => continue,
             Some(_) => {}
         }
@@ -88,7 +98,8 @@ fn replicas(control: &mut Control<'_>, set: &Set) -> bool {
 
 /// Replaces the highest pod that has an old revision, when all above it are well.
 fn update_one(control: &mut Control<'_>, set: &Set) {
-    let partition = number(&set.object, &["spec", "updateStrategy", "rollingUpdate", "partition"]).unwrap_or(0);
+    let partition =
+        number(&set.object, &["spec", "updateStrategy", "rollingUpdate", "partition"]).unwrap_or(0);
     for one in set.pods.iter().rev().filter(|(ordinal, _)| **ordinal >= partition).map(|(_, pod)| pod) {
         if revision_of(one) != set.update && !is_deleting(one) {
             return pod::delete(control, &set.object, one, SOURCE);
@@ -103,11 +114,19 @@ fn create(control: &mut Control<'_>, set: &Set, ordinal: i64) {
     let owner = &set.object;
     let partition = number(owner, &["spec", "updateStrategy", "rollingUpdate", "partition"]).unwrap_or(0);
     let rolling = text(owner, &["spec", "updateStrategy", "type"]) == "RollingUpdate";
-    let (name, template) = if rolling && ordinal < partition { (&set.current, old_template(control, set)) } else { (&set.update, owner["spec"]["template"].clone()) };
+    let (name, template) = if rolling && ordinal < partition {
+        (&set.current, old_template(control, set))
+    } else {
+        (&set.update, owner["spec"]["template"].clone())
+    };
     let mut new = pod::from_template(&template, owner);
     let pod_name = format!("{}-{ordinal}", object::name(owner));
     new["metadata"]["name"] = json!(pod_name);
-    for (label, value) in [(revision::LABEL, name.clone()), ("statefulset.kubernetes.io/pod-name", pod_name.clone()), ("apps.kubernetes.io/pod-index", ordinal.to_string())] {
+    for (label, value) in [
+        (revision::LABEL, name.clone()),
+        ("statefulset.kubernetes.io/pod-name", pod_name.clone()),
+        ("apps.kubernetes.io/pod-index", ordinal.to_string()),
+    ] {
         object::set(&mut new, &["metadata", "labels", label], json!(value));
     }
     new["spec"]["hostname"] = json!(pod_name);
@@ -122,7 +141,8 @@ fn create(control: &mut Control<'_>, set: &Set, ordinal: i64) {
         let made = json!({"metadata": {"name": claim_name, "labels": labels}, "spec": claim["spec"]});
         // It may be there from an earlier life of the pod: that is its point.
         let _ = control.store.create(&resource, object::namespace(owner), made, &Writer::CONTROLLER);
-        volumes.push(json!({"name": object::name(claim), "persistentVolumeClaim": {"claimName": claim_name}}));
+        volumes
+            .push(json!({"name": object::name(claim), "persistentVolumeClaim": {"claimName": claim_name}}));
     }
     if !volumes.is_empty() {
         object::set(&mut new, &["spec", "volumes"], Value::Array(volumes));
@@ -133,7 +153,10 @@ fn create(control: &mut Control<'_>, set: &Set, ordinal: i64) {
 /// The template of the current revision; the present one when that is not kept any more.
 fn old_template(control: &Control<'_>, set: &Set) -> Value {
     let kept = control.store.get("controllerrevisions.apps", object::namespace(&set.object), &set.current);
-    let mut template = kept.map_or_else(|| set.object["spec"]["template"].clone(), |revision| revision["data"]["spec"]["template"].clone());
+    let mut template = kept.map_or_else(
+        || set.object["spec"]["template"].clone(),
+        |revision| revision["data"]["spec"]["template"].clone(),
+    );
     object::remove(&mut template, &["$patch"]);
     template
 }
@@ -156,14 +179,17 @@ fn write_status(control: &mut Control<'_>, place: &Place, set: &Set) {
     let mut on_current = living.iter().filter(|pod| revision_of(pod) == set.current).count();
     let mut current = set.current.clone();
     let all = wanted(&set.object) as usize;
-    let partition = number(&set.object, &["spec", "updateStrategy", "rollingUpdate", "partition"]).unwrap_or(0);
+    let partition =
+        number(&set.object, &["spec", "updateStrategy", "rollingUpdate", "partition"]).unwrap_or(0);
     if updated == all && ready == all && set.pods.len() == all && partition == 0 {
         current = set.update.clone();
         on_current = updated;
     }
     let mut status = json!({"observedGeneration": object::generation(&set.object), "replicas": set.pods.len(), "collisionCount": 0,
         "currentRevision": current, "updateRevision": set.update, "availableReplicas": available});
-    for (field, count) in [("readyReplicas", ready), ("currentReplicas", on_current), ("updatedReplicas", updated)] {
+    for (field, count) in
+        [("readyReplicas", ready), ("currentReplicas", on_current), ("updatedReplicas", updated)]
+    {
         if count > 0 {
             object::set(&mut status, &[field], json!(count));
         }

@@ -13,7 +13,12 @@ pub(crate) fn namespace(control: &mut Control<'_>, name: &str) {
     if !is_deleting(&namespace) {
         if control.store.get("serviceaccounts", name, "default").is_none() {
             let accounts = control.resource("serviceaccounts");
-            let _ = control.store.create(&accounts, name, json!({"metadata": {"name": "default"}}), &Writer::CONTROLLER);
+            let _ = control.store.create(
+                &accounts,
+                name,
+                json!({"metadata": {"name": "default"}}),
+                &Writer::CONTROLLER,
+            );
         }
         return;
     }
@@ -21,7 +26,11 @@ pub(crate) fn namespace(control: &mut Control<'_>, name: &str) {
         .store
         .everything()
         .filter(|(_, object)| object::namespace(object) == name)
-        .map(|(table, object)| Key { table: table.clone(), namespace: name.to_owned(), name: object::name(object).to_owned() })
+        .map(|(table, object)| Key {
+            table: table.clone(),
+            namespace: name.to_owned(),
+            name: object::name(object).to_owned(),
+        })
         .collect();
     if contents.is_empty() {
         let resource = control.resource("namespaces");
@@ -49,11 +58,20 @@ pub(crate) fn namespace(control: &mut Control<'_>, name: &str) {
 pub(crate) fn node(control: &mut Control<'_>, name: &str) {
     const KEY: &str = "node.kubernetes.io/unschedulable";
     let Some(node) = control.store.get("nodes", "", name) else {
-        let lost: Vec<Place> =
-            control.store.list("pods", "").filter(|pod| text(pod, &["spec", "nodeName"]) == name).map(|pod| (object::namespace(pod).to_owned(), object::name(pod).to_owned())).collect();
+        let lost: Vec<Place> = control
+            .store
+            .list("pods", "")
+            .filter(|pod| text(pod, &["spec", "nodeName"]) == name)
+            .map(|pod| (object::namespace(pod).to_owned(), object::name(pod).to_owned()))
+            .collect();
         let pods = control.resource("pods");
         for place in lost {
-            let _ = control.store.delete(&pods, &place.0, &place.1, &Options { grace: Some(0), ..Options::default() });
+            let _ = control.store.delete(
+                &pods,
+                &place.0,
+                &place.1,
+                &Options { grace: Some(0), ..Options::default() },
+            );
         }
         return;
     };
@@ -93,9 +111,11 @@ pub(crate) fn claim(control: &mut Control<'_>, place: &Place) {
 
 /// A definition is served as soon as it is stored; its conditions say so. Its objects go with it.
 pub(crate) fn definition(control: &mut Control<'_>, name: &str) {
-    let Some(definition) = control.store.get("customresourcedefinitions.apiextensions.k8s.io", "", name) else {
+    let Some(definition) = control.store.get("customresourcedefinitions.apiextensions.k8s.io", "", name)
+    else {
         let (plural, group) = name.split_once('.').unwrap_or((name, ""));
-        let left: Vec<std::sync::Arc<Value>> = control.store.list(&format!("{plural}.{group}"), "").cloned().collect();
+        let left: Vec<std::sync::Arc<Value>> =
+            control.store.list(&format!("{plural}.{group}"), "").cloned().collect();
         control.store.drop_table(name, &left);
         return;
     };
@@ -104,9 +124,19 @@ pub(crate) fn definition(control: &mut Control<'_>, name: &str) {
         status = json!({});
     }
     pod::set_condition(&mut status, "NamesAccepted", "True", "NoConflicts", "no conflicts found");
-    pod::set_condition(&mut status, "Established", "True", "InitialNamesAccepted", "the initial names have been accepted");
+    pod::set_condition(
+        &mut status,
+        "Established",
+        "True",
+        "InitialNamesAccepted",
+        "the initial names have been accepted",
+    );
     status["acceptedNames"] = definition["spec"]["names"].clone();
-    let stored: Vec<&Value> = list(&definition, &["spec", "versions"]).iter().filter(|version| version["storage"] == true).map(|version| &version["name"]).collect();
+    let stored: Vec<&Value> = list(&definition, &["spec", "versions"])
+        .iter()
+        .filter(|version| version["storage"] == true)
+        .map(|version| &version["name"])
+        .collect();
     status["storedVersions"] = json!(stored);
     let resource = control.resource("customresourcedefinitions.apiextensions.k8s.io");
     control.store.put_status(&resource, &definition, status);

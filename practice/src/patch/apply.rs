@@ -36,10 +36,13 @@ pub(crate) fn apply(live: &Value, config: &Value, who: &Applier<'_>) -> Result<V
     }
     if !conflicts.is_empty() && !who.force {
         conflicts.sort_by(|a, b| a.1.cmp(b.1).then_with(|| a.0.cmp(&b.0)));
-        let printed: Vec<(String, String)> = conflicts.into_iter().map(|(manager, path)| (manager, print(path))).collect();
+        let printed: Vec<(String, String)> =
+            conflicts.into_iter().map(|(manager, path)| (manager, print(path))).collect();
         return Err(Failure::apply_conflict(&printed));
     }
-    for manager in managers.iter_mut().filter(|manager| !manager.is(who.manager, true, &api_version, who.subresource)) {
+    for manager in
+        managers.iter_mut().filter(|manager| !manager.is(who.manager, true, &api_version, who.subresource))
+    {
         manager.fields.subtract(&touched);
     }
 
@@ -57,7 +60,14 @@ pub(crate) fn apply(live: &Value, config: &Value, who: &Applier<'_>) -> Result<V
         managers[index].api_version = api_version;
         managers[index].fields = stated;
     } else {
-        managers.push(Manager { name: who.manager.to_owned(), applies: true, api_version, subresource: who.subresource.to_owned(), time: object::now(), fields: stated });
+        managers.push(Manager {
+            name: who.manager.to_owned(),
+            applies: true,
+            api_version,
+            subresource: who.subresource.to_owned(),
+            time: object::now(),
+            fields: stated,
+        });
     }
     managed::write(&mut merged, managers);
     Ok(merged)
@@ -125,7 +135,8 @@ fn take_away<'a>(target: &mut Value, path: &'a [String], way: &mut Vec<&'a str>,
                 map.remove(field);
             } else if let Some(below) = map.get_mut(field) {
                 take_away(below, rest, way, custom);
-                let empty = below.as_object().is_some_and(Map::is_empty) || below.as_array().is_some_and(Vec::is_empty);
+                let empty = below.as_object().is_some_and(Map::is_empty)
+                    || below.as_array().is_some_and(Vec::is_empty);
                 if empty && way.len() > 1 {
                     map.remove(field);
                 }
@@ -134,7 +145,9 @@ fn take_away<'a>(target: &mut Value, path: &'a [String], way: &mut Vec<&'a str>,
         (("v:", value), Value::Array(entries)) => entries.retain(|entry| format!("{entry}") != value),
         (_, Value::Array(entries)) => {
             let Shape::Keyed(keys) = schema::shape(way, true, custom) else { return };
-            let Some(index) = entries.iter().position(|entry| key_of(entry, keys) == *element) else { return };
+            let Some(index) = entries.iter().position(|entry| key_of(entry, keys) == *element) else {
+                return;
+            };
             if rest.is_empty() {
                 entries.remove(index);
             } else {
@@ -161,22 +174,43 @@ mod tests {
     #[test]
     fn what_a_manager_no_longer_states_goes_away_and_what_others_own_stays() {
         let first = apply(&json!({}), &deployment(json!({"replicas": 2, "template": {"spec": {"containers": [{"name": "a", "image": "a:1"}, {"name": "b", "image": "b:1"}]}}})), &as_manager("one", false)).unwrap();
-        let second = apply(&first, &deployment(json!({"template": {"spec": {"containers": [{"name": "b", "image": "b:1"}]}}})), &as_manager("two", false)).unwrap();
-        let third = apply(&second, &json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {}}), &as_manager("one", false)).unwrap();
-        assert_eq!(third["spec"], json!({"template": {"spec": {"containers": [{"name": "b", "image": "b:1"}]}}}));
+        let second = apply(
+            &first,
+            &deployment(json!({"template": {"spec": {"containers": [{"name": "b", "image": "b:1"}]}}})),
+            &as_manager("two", false),
+        )
+        .unwrap();
+        let third = apply(
+            &second,
+            &json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {}}),
+            &as_manager("one", false),
+        )
+        .unwrap();
+        assert_eq!(
+            third["spec"],
+            json!({"template": {"spec": {"containers": [{"name": "b", "image": "b:1"}]}}})
+        );
         assert_eq!(third["metadata"]["labels"], json!({"x": "1"}));
     }
 
     #[test]
     fn a_conflict_names_manager_and_field_and_force_takes_over() {
-        let first = apply(&json!({}), &deployment(json!({"replicas": 2})), &as_manager("one", false)).unwrap();
+        let first =
+            apply(&json!({}), &deployment(json!({"replicas": 2})), &as_manager("one", false)).unwrap();
         let config = deployment(json!({"replicas": 5}));
         let refused = apply(&first, &config, &as_manager("two", false)).unwrap_err();
         assert_eq!(refused.message, r#"Apply failed with 1 conflict: conflict with "one": .spec.replicas"#);
-        assert_eq!(refused.details, json!({"causes": [{"reason": "FieldManagerConflict", "message": "conflict with \"one\"", "field": ".spec.replicas"}]}));
+        assert_eq!(
+            refused.details,
+            json!({"causes": [{"reason": "FieldManagerConflict", "message": "conflict with \"one\"", "field": ".spec.replicas"}]})
+        );
         let forced = apply(&first, &config, &as_manager("two", true)).unwrap();
         assert_eq!(forced["spec"]["replicas"], 5);
-        let owners: Vec<String> = managed::read(&forced).into_iter().filter(|manager| manager.fields.covers(&vec!["f:spec".into(), "f:replicas".into()])).map(|manager| manager.name).collect();
+        let owners: Vec<String> = managed::read(&forced)
+            .into_iter()
+            .filter(|manager| manager.fields.covers(&vec!["f:spec".into(), "f:replicas".into()]))
+            .map(|manager| manager.name)
+            .collect();
         assert_eq!(owners, ["two"]);
     }
 

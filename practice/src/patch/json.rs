@@ -6,9 +6,17 @@ use serde_json::Value;
 
 /// All operations or none. The real server tells nothing about which one failed, so neither do we.
 pub(crate) fn patch(target: &mut Value, operations: &Value) -> Result<(), Failure> {
-    let operations = operations.as_array().ok_or_else(|| Failure::bad_request("error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch"))?;
+    let operations = operations.as_array().ok_or_else(|| {
+        Failure::bad_request(
+            "error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch",
+        )
+    })?;
     if operations.len() > 10_000 {
-        return Err(Failure::new(413, "RequestEntityTooLarge", "The allowed maximum operations in a JSON patch is 10000"));
+        return Err(Failure::new(
+            413,
+            "RequestEntityTooLarge",
+            "The allowed maximum operations in a JSON patch is 10000",
+        ));
     }
     let mut result = target.clone();
     for operation in operations {
@@ -69,7 +77,11 @@ fn add(target: &mut Value, path: &[String], value: Value) -> Option<()> {
             map.insert(last.clone(), value);
         }
         Value::Array(entries) => {
-            let index = if last == "-" { entries.len() } else { last.parse().ok().filter(|index| *index <= entries.len())? };
+            let index = if last == "-" {
+                entries.len()
+            } else {
+                last.parse().ok().filter(|index| *index <= entries.len())?
+            };
             entries.insert(index, value);
         }
         _ => return None,

@@ -7,17 +7,27 @@ use serde_json::{Map, Value};
 
 /// Merges the patch into the object.
 pub(crate) fn patch(target: &mut Value, patch: &Value) -> Result<(), Failure> {
-    let Value::Object(patch) = patch else { return Err(Failure::bad_request("error decoding patch: the patch is not an object")) };
+    let Value::Object(patch) = patch else {
+        return Err(Failure::bad_request("error decoding patch: the patch is not an object"));
+    };
     if !target.is_object() {
         *target = Value::Object(Map::new());
     }
     merge_map(target.as_object_mut().expect("just made"), patch, "")
 }
 
-fn merge_map(target: &mut Map<String, Value>, patch: &Map<String, Value>, field: &str) -> Result<(), Failure> {
+fn merge_map(
+    target: &mut Map<String, Value>,
+    patch: &Map<String, Value>,
+    field: &str,
+) -> Result<(), Failure> {
     match patch.get("$patch").and_then(Value::as_str) {
         Some("replace") => {
-            *target = patch.iter().filter(|(key, _)| *key != "$patch").map(|(key, value)| (key.clone(), value.clone())).collect();
+            *target = patch
+                .iter()
+                .filter(|(key, _)| *key != "$patch")
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect();
             return Ok(());
         }
         Some("delete") => {
@@ -66,7 +76,12 @@ fn merge_map(target: &mut Map<String, Value>, patch: &Map<String, Value>, field:
     Ok(())
 }
 
-fn merge_list(mut old: Vec<Value>, patch: &[Value], field: &str, parent: &str) -> Result<Vec<Value>, Failure> {
+fn merge_list(
+    mut old: Vec<Value>,
+    patch: &[Value],
+    field: &str,
+    parent: &str,
+) -> Result<Vec<Value>, Failure> {
     if schema::merges_as_set(field) {
         for entry in patch {
             if !old.contains(entry) {
@@ -80,8 +95,12 @@ fn merge_list(mut old: Vec<Value>, patch: &[Value], field: &str, parent: &str) -
         return Ok(patch.iter().filter(|entry| entry.get("$patch").is_none()).cloned().collect());
     }
     for entry in patch {
-        let Value::Object(entry_map) = entry else { return Err(Failure::bad_request(format!("an entry of {field} is not an object"))) };
-        let Some(name) = entry.get(key) else { return Err(Failure::internal(format!("map: {entry} does not contain declared merge key: {key}"))) };
+        let Value::Object(entry_map) = entry else {
+            return Err(Failure::bad_request(format!("an entry of {field} is not an object")));
+        };
+        let Some(name) = entry.get(key) else {
+            return Err(Failure::internal(format!("map: {entry} does not contain declared merge key: {key}")));
+        };
         let found = old.iter().position(|is| is.get(key) == Some(name));
         if entry.get("$patch").and_then(Value::as_str) == Some("delete") {
             old.retain(|is| is.get(key) != Some(name));
@@ -115,31 +134,64 @@ mod tests {
         let pod = json!({"spec": {"containers": [
             {"name": "a", "image": "a:1", "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}], "ports": [{"containerPort": 80}], "args": ["p"]},
             {"name": "b", "image": "b:1"}]}});
-        let is = after(pod, json!({"spec": {"$setElementOrder/containers": [{"name": "a"}], "containers": [
+        let is = after(
+            pod,
+            json!({"spec": {"$setElementOrder/containers": [{"name": "a"}], "containers": [
             {"name": "a", "image": "a:2", "env": [{"name": "X", "$patch": "delete"}, {"name": "Z", "value": "3"}], "ports": [{"containerPort": 80, "name": "web"}], "args": ["q", "r"]},
-            {"name": "c", "image": "c:1"}]}}));
-        assert_eq!(is, json!({"spec": {"containers": [
+            {"name": "c", "image": "c:1"}]}}),
+        );
+        assert_eq!(
+            is,
+            json!({"spec": {"containers": [
             {"name": "a", "image": "a:2", "env": [{"name": "Y", "value": "2"}, {"name": "Z", "value": "3"}], "ports": [{"containerPort": 80, "name": "web"}], "args": ["q", "r"]},
-            {"name": "b", "image": "b:1"}, {"name": "c", "image": "c:1"}]}}));
+            {"name": "b", "image": "b:1"}, {"name": "c", "image": "c:1"}]}})
+        );
     }
 
     #[test]
     fn directives_replace_delete_and_retain() {
-        assert_eq!(after(json!({"spec": {"containers": [{"name": "a"}, {"name": "b"}]}}), json!({"spec": {"containers": [{"$patch": "replace"}, {"name": "c"}]}})), json!({"spec": {"containers": [{"name": "c"}]}}));
-        assert_eq!(after(json!({"m": {"a": 1, "b": 2}}), json!({"m": {"$patch": "replace", "c": 3}})), json!({"m": {"c": 3}}));
         assert_eq!(
-            after(json!({"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}}), json!({"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}})),
+            after(
+                json!({"spec": {"containers": [{"name": "a"}, {"name": "b"}]}}),
+                json!({"spec": {"containers": [{"$patch": "replace"}, {"name": "c"}]}})
+            ),
+            json!({"spec": {"containers": [{"name": "c"}]}})
+        );
+        assert_eq!(
+            after(json!({"m": {"a": 1, "b": 2}}), json!({"m": {"$patch": "replace", "c": 3}})),
+            json!({"m": {"c": 3}})
+        );
+        assert_eq!(
+            after(
+                json!({"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}}),
+                json!({"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}})
+            ),
             json!({"spec": {"strategy": {"type": "Recreate"}}})
         );
         assert_eq!(
-            after(json!({"metadata": {"finalizers": ["a", "b"]}}), json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"]}})),
+            after(
+                json!({"metadata": {"finalizers": ["a", "b"]}}),
+                json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"]}})
+            ),
             json!({"metadata": {"finalizers": ["b", "c"]}})
         );
-        assert_eq!(after(json!({"spec": {"tolerations": [{"key": "a"}]}}), json!({"spec": {"tolerations": [{"key": "b"}]}})), json!({"spec": {"tolerations": [{"key": "b"}]}}));
+        assert_eq!(
+            after(
+                json!({"spec": {"tolerations": [{"key": "a"}]}}),
+                json!({"spec": {"tolerations": [{"key": "b"}]}})
+            ),
+            json!({"spec": {"tolerations": [{"key": "b"}]}})
+        );
     }
 
     #[test]
     fn a_list_entry_without_its_key_is_refused() {
-        assert!(patch(&mut json!({"spec": {"containers": []}}), &json!({"spec": {"containers": [{"image": "x"}]}})).is_err());
+        assert!(
+            patch(
+                &mut json!({"spec": {"containers": []}}),
+                &json!({"spec": {"containers": [{"image": "x"}]}})
+            )
+            .is_err()
+        );
     }
 }

@@ -9,10 +9,16 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) fn answer(cluster: &Arc<Cluster>, method: &Method, path: &[String], body: &[u8]) -> Result<Answer, Failure> {
+pub(crate) fn answer(
+    cluster: &Arc<Cluster>,
+    method: &Method,
+    path: &[String],
+    body: &[u8],
+) -> Result<Answer, Failure> {
     match (method.as_str(), path.get(1).map(String::as_str)) {
         ("POST", Some("faults")) => {
-            let ask: FaultRequest = serde_json::from_slice(body).map_err(|error| Failure::bad_request(format!("read the faults: {error}")))?;
+            let ask: FaultRequest = serde_json::from_slice(body)
+                .map_err(|error| Failure::bad_request(format!("read the faults: {error}")))?;
             cluster.faults.apply(&ask);
             if let Some(ms) = ask.refuse_for_ms {
                 let cluster = cluster.clone();

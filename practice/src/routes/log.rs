@@ -47,29 +47,54 @@ pub(crate) fn answer(cluster: &Arc<Cluster>, call: &Call, target: &Target) -> Re
 
 /// The container that is meant.
 fn choose(pod: &Value, asked: &str, called: &str) -> Result<String, Failure> {
-    let names: Vec<&str> = list(pod, &["spec", "containers"]).iter().map(|container| text(container, &["name"])).collect();
+    let names: Vec<&str> =
+        list(pod, &["spec", "containers"]).iter().map(|container| text(container, &["name"])).collect();
     if asked.is_empty() {
         return match names[..] {
             [only] => Ok(only.to_owned()),
-            _ => Err(Failure::bad_request(format!("a container name must be specified for pod {called}, choose one of: [{}]", names.join(" ")))),
+            _ => Err(Failure::bad_request(format!(
+                "a container name must be specified for pod {called}, choose one of: [{}]",
+                names.join(" ")
+            ))),
         };
     }
-    load::container(pod, asked).map(|_| asked.to_owned()).ok_or_else(|| Failure::bad_request(format!("container {asked} is not valid for pod {called}")))
+    load::container(pod, asked)
+        .map(|_| asked.to_owned())
+        .ok_or_else(|| Failure::bad_request(format!("container {asked} is not valid for pod {called}")))
 }
 
 /// From when to when the wanted instance of the container ran (no end: it still does), and whether it crashed.
 fn life(pod: &Value, name: &str, called: &str, previous: bool) -> Result<(i64, Option<i64>, bool), Failure> {
-    let status = list(pod, &["status", "containerStatuses"]).iter().chain(list(pod, &["status", "initContainerStatuses"])).find(|status| text(status, &["name"]) == name);
-    let seconds = |value: &Value, field: &str| text(value, &[field]).parse::<Timestamp>().map(Timestamp::as_second).unwrap_or_else(|_| now());
-    let ended = |state: &Value| (seconds(state, "startedAt"), Some(seconds(state, "finishedAt")), at(state, &["exitCode"]) != 0);
+    let status = list(pod, &["status", "containerStatuses"])
+        .iter()
+        .chain(list(pod, &["status", "initContainerStatuses"]))
+        .find(|status| text(status, &["name"]) == name);
+    let seconds = |value: &Value, field: &str| {
+        text(value, &[field]).parse::<Timestamp>().map(Timestamp::as_second).unwrap_or_else(|_| now())
+    };
+    let ended = |state: &Value| {
+        (seconds(state, "startedAt"), Some(seconds(state, "finishedAt")), at(state, &["exitCode"]) != 0)
+    };
     let Some(status) = status else {
-        return Err(Failure::bad_request(format!("container \"{name}\" in pod \"{called}\" is not available")));
+        return Err(Failure::bad_request(format!(
+            "container \"{name}\" in pod \"{called}\" is not available"
+        )));
     };
     let last = at(status, &["lastState", "terminated"]);
     if previous {
-        return if last.is_object() { Ok(ended(last)) } else { Err(Failure::bad_request(format!("previous terminated container \"{name}\" in pod \"{called}\" not found"))) };
+        return if last.is_object() {
+            Ok(ended(last))
+        } else {
+            Err(Failure::bad_request(format!(
+                "previous terminated container \"{name}\" in pod \"{called}\" not found"
+            )))
+        };
     }
-    let (running, terminated, waiting) = (at(status, &["state", "running"]), at(status, &["state", "terminated"]), text(status, &["state", "waiting", "reason"]));
+    let (running, terminated, waiting) = (
+        at(status, &["state", "running"]),
+        at(status, &["state", "terminated"]),
+        text(status, &["state", "waiting", "reason"]),
+    );
     if running.is_object() {
         return Ok((seconds(running, "startedAt"), None, false));
     }
@@ -96,9 +121,21 @@ fn write(line: &Line, stamped: bool) -> String {
 }
 
 /// Goes on with what the container writes, until it or the client goes.
-fn follow(cluster: Arc<Cluster>, target: &Target, pod: Arc<Value>, container: String, first: String, stamped: bool) -> Answer {
+fn follow(
+    cluster: Arc<Cluster>,
+    target: &Target,
+    pod: Arc<Value>,
+    container: String,
+    first: String,
+    stamped: bool,
+) -> Answer {
     let (out, stream) = mpsc::channel::<io::Result<Bytes>>(8);
-    let target = Target { resource: target.resource.clone(), namespace: target.namespace.clone(), name: target.name.clone(), subresource: String::new() };
+    let target = Target {
+        resource: target.resource.clone(),
+        namespace: target.namespace.clone(),
+        name: target.name.clone(),
+        subresource: String::new(),
+    };
     tokio::spawn(async move {
         let mut seen = now();
         let mut next = first;
@@ -115,7 +152,11 @@ fn follow(cluster: Arc<Cluster>, target: &Target, pod: Arc<Value>, container: St
                 return;
             }
             let until = now();
-            next = load::log(&pod, &container, i64::MIN / 2, until, false).iter().filter(|line| line.at > seen).map(|line| write(line, stamped)).collect();
+            next = load::log(&pod, &container, i64::MIN / 2, until, false)
+                .iter()
+                .filter(|line| line.at > seen)
+                .map(|line| write(line, stamped))
+                .collect();
             seen = until;
         }
     });

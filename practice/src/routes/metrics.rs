@@ -27,16 +27,33 @@ pub(crate) fn answer(cluster: &Cluster, call: &Call, rest: &[&str]) -> Result<An
     let state = cluster.lock();
     let store = &state.store;
     let real = store.registry.of_id(plural).expect("built in");
-    let resource = Resource { group: "metrics.k8s.io".into(), version: "v1beta1".into(), kind: kind.into(), ..(*real).clone() };
+    let resource = Resource {
+        group: "metrics.k8s.io".into(),
+        version: "v1beta1".into(),
+        kind: kind.into(),
+        ..(*real).clone()
+    };
     call.user.check(if name.is_empty() { "list" } else { "get" }, &resource, "", namespace, name)?;
     let filter = Filter::read(call, &resource, namespace)?;
     let measured = |object: &Value| if plural == "pods" { pod(object) } else { Some(node(store, object)) };
     if !name.is_empty() {
         let found = store.get(plural, namespace, name).and_then(|object| measured(&object));
-        return found.map(|value| Answer::Json(200, value)).ok_or_else(|| Failure::not_found(&resource, &if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") }));
+        return found.map(|value| Answer::Json(200, value)).ok_or_else(|| {
+            Failure::not_found(
+                &resource,
+                &if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") },
+            )
+        });
     }
-    let items: Vec<Value> = store.list(plural, namespace).filter(|object| filter.matches(object)).filter_map(|object| measured(object)).collect();
-    Ok(Answer::Json(200, json!({"kind": format!("{kind}List"), "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {}, "items": items})))
+    let items: Vec<Value> = store
+        .list(plural, namespace)
+        .filter(|object| filter.matches(object))
+        .filter_map(|object| measured(object))
+        .collect();
+    Ok(Answer::Json(
+        200,
+        json!({"kind": format!("{kind}List"), "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {}, "items": items}),
+    ))
 }
 
 fn now() -> i64 {
@@ -60,8 +77,12 @@ fn pod(pod: &Value) -> Option<Value> {
 
 fn node(store: &Store, node: &Value) -> Value {
     let mut sum = (0.15, 600.0 * 1_048_576.0);
-    let here = store.list("pods", "").filter(|pod| text(pod, &["spec", "nodeName"]) == object::name(node) && text(pod, &["status", "phase"]) == "Running");
-    for (pod, container) in here.flat_map(|pod| list(pod, &["spec", "containers"]).iter().map(move |container| (pod, container))) {
+    let here = store.list("pods", "").filter(|pod| {
+        text(pod, &["spec", "nodeName"]) == object::name(node) && text(pod, &["status", "phase"]) == "Running"
+    });
+    for (pod, container) in
+        here.flat_map(|pod| list(pod, &["spec", "containers"]).iter().map(move |container| (pod, container)))
+    {
         let used = load::usage(pod, container, now());
         sum = (sum.0 + used.0, sum.1 + used.1);
     }

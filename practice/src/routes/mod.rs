@@ -77,10 +77,16 @@ impl Call {
         if self.body.is_empty() {
             return Ok(Value::Null);
         }
-        let wrong = |why: String| Failure::bad_request(format!("the object provided is unrecognized (must be of type Object): couldn't get version/kind; json parse error: {why}"));
+        let wrong = |why: String| {
+            Failure::bad_request(format!(
+                "the object provided is unrecognized (must be of type Object): couldn't get version/kind; json parse error: {why}"
+            ))
+        };
         match serde_json::from_slice(&self.body) {
             Ok(value) => Ok(value),
-            Err(_) if self.content_type.contains("yaml") => serde_saphyr::from_slice(&self.body).map_err(|error| wrong(error.to_string())),
+            Err(_) if self.content_type.contains("yaml") => {
+                serde_saphyr::from_slice(&self.body).map_err(|error| wrong(error.to_string()))
+            }
             Err(error) => Err(wrong(error.to_string())),
         }
     }
@@ -93,23 +99,34 @@ pub(crate) async fn route(cluster: &Arc<Cluster>, call: &Call) -> Result<Answer,
     match path[..] {
         ["version"] => read_only().map(|()| Answer::Json(200, discovery::version())),
         ["api"] => read_only().map(|()| Answer::Json(200, discovery::core_versions(&cluster.address))),
-        ["apis"] => read_only().map(|()| Answer::Json(200, discovery::groups(&cluster.lock().store.registry))),
-        ["apis", group] => read_only().and_then(|()| discovery::group(&cluster.lock().store.registry, group).map(|value| Answer::Json(200, value)).ok_or_else(Failure::no_resource)),
+        ["apis"] => {
+            read_only().map(|()| Answer::Json(200, discovery::groups(&cluster.lock().store.registry)))
+        }
+        ["apis", group] => read_only().and_then(|()| {
+            discovery::group(&cluster.lock().store.registry, group)
+                .map(|value| Answer::Json(200, value))
+                .ok_or_else(Failure::no_resource)
+        }),
         ["api", version] => resources(cluster, "", version),
         ["apis", group, version] => resources(cluster, group, version),
         ["apis", "metrics.k8s.io", "v1beta1", ..] => metrics::answer(cluster, call, &path[3..]),
         ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"] => access_review(call),
-        ["apis", "authentication.k8s.io", "v1", "selfsubjectreviews"] => {
-            Ok(Answer::Json(201, json!({"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1", "metadata": {}, "status": {"userInfo": {"username": call.user.name}}})))
-        }
+        ["apis", "authentication.k8s.io", "v1", "selfsubjectreviews"] => Ok(Answer::Json(
+            201,
+            json!({"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1", "metadata": {}, "status": {"userInfo": {"username": call.user.name}}}),
+        )),
         ["api", version, ref rest @ ..] => object(cluster, call, &target(cluster, "", version, rest)?).await,
-        ["apis", group, version, ref rest @ ..] => object(cluster, call, &target(cluster, group, version, rest)?).await,
+        ["apis", group, version, ref rest @ ..] => {
+            object(cluster, call, &target(cluster, group, version, rest)?).await
+        }
         _ => Err(Failure::no_resource()),
     }
 }
 
 fn resources(cluster: &Cluster, group: &str, version: &str) -> Result<Answer, Failure> {
-    discovery::resources(&cluster.lock().store.registry, group, version).map(|value| Answer::Json(200, value)).ok_or_else(Failure::no_resource)
+    discovery::resources(&cluster.lock().store.registry, group, version)
+        .map(|value| Answer::Json(200, value))
+        .ok_or_else(Failure::no_resource)
 }
 
 fn access_review(call: &Call) -> Result<Answer, Failure> {
@@ -122,7 +139,9 @@ fn access_review(call: &Call) -> Result<Answer, Failure> {
 }
 
 fn target(cluster: &Cluster, group: &str, version: &str, rest: &[&str]) -> Result<Target, Failure> {
-    let find = |plural: &str| cluster.lock().store.registry.find(group, version, plural).ok_or_else(Failure::no_resource);
+    let find = |plural: &str| {
+        cluster.lock().store.registry.find(group, version, plural).ok_or_else(Failure::no_resource)
+    };
     let of = |resource, namespace: &str, rest: &[&str]| Target {
         resource,
         namespace: namespace.to_owned(),
@@ -131,7 +150,9 @@ fn target(cluster: &Cluster, group: &str, version: &str, rest: &[&str]) -> Resul
     };
     match rest {
         // A namespace itself, not something in it.
-        ["namespaces"] | ["namespaces", _] | ["namespaces", _, "status" | "finalize"] if group.is_empty() => Ok(of(find("namespaces")?, "", &rest[1..])),
+        ["namespaces"] | ["namespaces", _] | ["namespaces", _, "status" | "finalize"] if group.is_empty() => {
+            Ok(of(find("namespaces")?, "", &rest[1..]))
+        }
         ["namespaces", namespace, plural, rest @ ..] => {
             let resource = find(plural)?;
             if resource.namespaced { Ok(of(resource, namespace, rest)) } else { Err(Failure::no_resource()) }
@@ -139,7 +160,11 @@ fn target(cluster: &Cluster, group: &str, version: &str, rest: &[&str]) -> Resul
         [plural, rest @ ..] => {
             let resource = find(plural)?;
             // Something in a namespace can only be listed without naming it.
-            if resource.namespaced && !rest.is_empty() { Err(Failure::no_resource()) } else { Ok(of(resource, "", rest)) }
+            if resource.namespaced && !rest.is_empty() {
+                Err(Failure::no_resource())
+            } else {
+                Ok(of(resource, "", rest))
+            }
         }
         [] => Err(Failure::no_resource()),
     }
@@ -163,7 +188,9 @@ async fn object(cluster: &Arc<Cluster>, call: &Call, target: &Target) -> Result<
     let resource = &target.resource;
     match (verb, target.subresource.as_str()) {
         ("watch", _) => watch::start(cluster, call, resource, &target.namespace),
-        ("list", _) => list::answer(&cluster.lock().store, call, resource, &target.namespace).map(Answer::Bytes),
+        ("list", _) => {
+            list::answer(&cluster.lock().store, call, resource, &target.namespace).map(Answer::Bytes)
+        }
         ("get", "log") if resource.is("pods") => log::answer(cluster, call, target),
         ("get", "scale") => scale::get(cluster, target).map(|value| Answer::Json(200, value)),
         ("get", "" | "status") => verbs::get(cluster, target),

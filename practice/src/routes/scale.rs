@@ -40,15 +40,31 @@ fn shown(resource: &Resource, object: &Value) -> Value {
     })
 }
 
-pub(crate) fn update(store: &mut Store, _call: &Call, target: &Target, body: &Value, writer: &Writer<'_>) -> Result<Done, Failure> {
+pub(crate) fn update(
+    store: &mut Store,
+    _call: &Call,
+    target: &Target,
+    body: &Value,
+    writer: &Writer<'_>,
+) -> Result<Done, Failure> {
     let old = find(store, target)?;
     if object::name(body) != target.name {
-        return Err(Failure::bad_request(format!("the name of the object ({}) does not match the name on the URL ({})", object::name(body), target.name)));
+        return Err(Failure::bad_request(format!(
+            "the name of the object ({}) does not match the name on the URL ({})",
+            object::name(body),
+            target.name
+        )));
     }
     finish(store, target, &old, body, writer)
 }
 
-pub(crate) fn patch(store: &mut Store, call: &Call, target: &Target, body: &Value, writer: &Writer<'_>) -> Result<Done, Failure> {
+pub(crate) fn patch(
+    store: &mut Store,
+    call: &Call,
+    target: &Target,
+    body: &Value,
+    writer: &Writer<'_>,
+) -> Result<Done, Failure> {
     let old = find(store, target)?;
     let kind = call.content_type.split(';').next().unwrap_or("").trim();
     if kind != "application/apply-patch+yaml" {
@@ -58,7 +74,8 @@ pub(crate) fn patch(store: &mut Store, call: &Call, target: &Target, body: &Valu
     }
     let (manager, force) = applier(call)?;
     check(body)?;
-    let mut config = json!({"apiVersion": old["apiVersion"], "kind": old["kind"], "metadata": {"name": target.name}});
+    let mut config =
+        json!({"apiVersion": old["apiVersion"], "kind": old["kind"], "metadata": {"name": target.name}});
     let spec = &target.resource.scale.as_ref().expect("checked by the caller").spec;
     set(&mut config, &path(spec), body["spec"]["replicas"].clone());
     let who = Applier { manager, subresource: "scale", force, custom: target.resource.custom };
@@ -70,19 +87,37 @@ pub(crate) fn patch(store: &mut Store, call: &Call, target: &Target, body: &Valu
 fn check(scale: &Value) -> Result<(), Failure> {
     let replicas = &scale["spec"]["replicas"];
     match replicas.as_i64() {
-        Some(count) if count < 0 => {
-            Err(Failure::invalid("autoscaling", "Scale", object::name(scale), &[Cause::invalid("spec.replicas", replicas, "must be greater than or equal to 0")]))
-        }
-        None if !replicas.is_null() => Err(Failure::bad_request("Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal value into Go struct field ScaleSpec.spec.replicas of type int32")),
+        Some(count) if count < 0 => Err(Failure::invalid(
+            "autoscaling",
+            "Scale",
+            object::name(scale),
+            &[Cause::invalid("spec.replicas", replicas, "must be greater than or equal to 0")],
+        )),
+        None if !replicas.is_null() => Err(Failure::bad_request(
+            "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal value into Go struct field ScaleSpec.spec.replicas of type int32",
+        )),
         _ => Ok(()),
     }
 }
 
-fn finish(store: &mut Store, target: &Target, old: &Arc<Value>, scale: &Value, writer: &Writer<'_>) -> Result<Done, Failure> {
+fn finish(
+    store: &mut Store,
+    target: &Target,
+    old: &Arc<Value>,
+    scale: &Value,
+    writer: &Writer<'_>,
+) -> Result<Done, Failure> {
     check(scale)?;
     let uid = object::uid(scale);
     if !uid.is_empty() && uid != object::uid(old) {
-        return Err(Failure::precondition(&target.resource, &target.namespace, &target.name, "UID", uid, object::uid(old)));
+        return Err(Failure::precondition(
+            &target.resource,
+            &target.namespace,
+            &target.name,
+            "UID",
+            uid,
+            object::uid(old),
+        ));
     }
     let mut new = (**old).clone();
     let spec = &target.resource.scale.as_ref().expect("checked by the caller").spec;

@@ -38,17 +38,30 @@ pub(crate) fn get(cluster: &Cluster, target: &Target) -> Result<Answer, Failure>
 }
 
 pub(crate) fn find(store: &Store, target: &Target) -> Result<Arc<Value>, Failure> {
-    store.get(&target.resource.id(), &target.namespace, &target.name).ok_or_else(|| Failure::not_found(&target.resource, &target.name))
+    store
+        .get(&target.resource.id(), &target.namespace, &target.name)
+        .ok_or_else(|| Failure::not_found(&target.resource, &target.name))
 }
 
 /// Runs a mutating verb and writes it into the audit trail, whatever comes of it.
-pub(crate) fn mutate(cluster: &Arc<Cluster>, call: &Call, target: &Target, verb: &str) -> Result<Answer, Failure> {
+pub(crate) fn mutate(
+    cluster: &Arc<Cluster>,
+    call: &Call,
+    target: &Target,
+    verb: &str,
+) -> Result<Answer, Failure> {
     let body = call.value()?;
-    let dry_run = call.dry_run()? || object::list(&body, &["dryRun"]).iter().any(|word| word == "All") && verb.starts_with("delete")
-        || target.subresource == "eviction" && object::list(&body, &["deleteOptions", "dryRun"]).iter().any(|word| word == "All");
+    let dry_run = call.dry_run()?
+        || object::list(&body, &["dryRun"]).iter().any(|word| word == "All") && verb.starts_with("delete")
+        || target.subresource == "eviction"
+            && object::list(&body, &["deleteOptions", "dryRun"]).iter().any(|word| word == "All");
     let manager = call.manager();
     let mut state = cluster.lock();
-    let before = if target.name.is_empty() { None } else { state.store.get(&target.resource.id(), &target.namespace, &target.name) };
+    let before = if target.name.is_empty() {
+        None
+    } else {
+        state.store.get(&target.resource.id(), &target.namespace, &target.name)
+    };
     let result = dispatch(&mut state, call, target, verb, &body, &manager, dry_run);
     let (code, after) = match &result {
         Ok(done) => (done.code, done.after.clone()),
@@ -63,7 +76,11 @@ pub(crate) fn mutate(cluster: &Arc<Cluster>, call: &Call, target: &Target, verb:
         verb: verb.to_owned(),
         resource: target.resource.id(),
         namespace: target.namespace.clone(),
-        name: if target.name.is_empty() { after.as_deref().map_or_else(|| name(&body).to_owned(), |object| name(object).to_owned()) } else { target.name.clone() },
+        name: if target.name.is_empty() {
+            after.as_deref().map_or_else(|| name(&body).to_owned(), |object| name(object).to_owned())
+        } else {
+            target.name.clone()
+        },
         subresource: target.subresource.clone(),
         dry_run,
         code,
@@ -80,7 +97,15 @@ pub(crate) fn mutate(cluster: &Arc<Cluster>, call: &Call, target: &Target, verb:
     })
 }
 
-fn dispatch(state: &mut State, call: &Call, target: &Target, verb: &str, body: &Value, manager: &str, dry_run: bool) -> Result<Done, Failure> {
+fn dispatch(
+    state: &mut State,
+    call: &Call,
+    target: &Target,
+    verb: &str,
+    body: &Value,
+    manager: &str,
+    dry_run: bool,
+) -> Result<Done, Failure> {
     let store = &mut state.store;
     let writer = Writer { manager, subresource: &target.subresource, dry_run, applied: false };
     let resource = &target.resource;
@@ -92,8 +117,12 @@ fn dispatch(state: &mut State, call: &Call, target: &Target, verb: &str, body: &
         ("create", "") => Err(Failure::no_method()),
         ("update", "scale") if resource.scale.is_some() => scale::update(store, call, target, body, &writer),
         ("patch", "scale") if resource.scale.is_some() => scale::patch(store, call, target, body, &writer),
-        ("update", _) if target.subresource.is_empty() || has_status || is_pod_part(target) => update(store, target, body, &writer),
-        ("patch", _) if target.subresource.is_empty() || has_status || is_pod_part(target) => patched(store, call, target, body, &writer),
+        ("update", _) if target.subresource.is_empty() || has_status || is_pod_part(target) => {
+            update(store, target, body, &writer)
+        }
+        ("patch", _) if target.subresource.is_empty() || has_status || is_pod_part(target) => {
+            patched(store, call, target, body, &writer)
+        }
         ("delete", "") => delete(store, call, target, body, dry_run),
         ("deletecollection", "") => delete_collection(store, call, target, body, dry_run),
         _ => Err(Failure::no_resource()),
@@ -102,25 +131,35 @@ fn dispatch(state: &mut State, call: &Call, target: &Target, verb: &str, body: &
 
 /// Parts of a pod that are written through their own path.
 fn is_pod_part(target: &Target) -> bool {
-    target.resource.is("pods") && matches!(target.subresource.as_str(), "resize" | "ephemeralcontainers") || target.resource.is("namespaces") && target.subresource == "finalize"
+    target.resource.is("pods") && matches!(target.subresource.as_str(), "resize" | "ephemeralcontainers")
+        || target.resource.is("namespaces") && target.subresource == "finalize"
 }
 
 /// The body must be what the path says.
 fn check_body(target: &Target, body: &Value) -> Result<(), Failure> {
     let (version, kind) = (target.resource.api_version(), &target.resource.kind);
     if !body.is_object() {
-        return Err(Failure::bad_request("the object provided is unrecognized (must be of type Object): couldn't get version/kind"));
+        return Err(Failure::bad_request(
+            "the object provided is unrecognized (must be of type Object): couldn't get version/kind",
+        ));
     }
     let (is_version, is_kind) = (text(body, &["apiVersion"]), text(body, &["kind"]));
     if !is_version.is_empty() && is_version != version {
-        return Err(Failure::bad_request(format!("the API version in the data ({is_version}) does not match the expected API version ({version})")));
+        return Err(Failure::bad_request(format!(
+            "the API version in the data ({is_version}) does not match the expected API version ({version})"
+        )));
     }
     if !is_kind.is_empty() && is_kind != kind {
-        return Err(Failure::bad_request(format!("{is_kind} in version \"{}\" cannot be handled as a {kind}: converting ({version}).{is_kind} to ({version}).{kind}: unknown conversion", target.resource.version)));
+        return Err(Failure::bad_request(format!(
+            "{is_kind} in version \"{}\" cannot be handled as a {kind}: converting ({version}).{is_kind} to ({version}).{kind}: unknown conversion",
+            target.resource.version
+        )));
     }
     let namespace = object::namespace(body);
     if !namespace.is_empty() && namespace != target.namespace {
-        return Err(Failure::bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+        return Err(Failure::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
     }
     check_types(target, body)
 }
@@ -141,28 +180,54 @@ fn check_types(target: &Target, body: &Value) -> Result<(), Failure> {
 
 fn create(store: &mut Store, target: &Target, body: &Value, writer: &Writer<'_>) -> Result<Done, Failure> {
     check_body(target, body)?;
-    store.create(&target.resource, &target.namespace, body.clone(), writer).map(|object| Done::object(201, object))
+    store
+        .create(&target.resource, &target.namespace, body.clone(), writer)
+        .map(|object| Done::object(201, object))
 }
 
 fn update(store: &mut Store, target: &Target, body: &Value, writer: &Writer<'_>) -> Result<Done, Failure> {
     check_body(target, body)?;
     let resource = &target.resource;
     if name(body) != target.name {
-        return Err(Failure::bad_request(format!("the name of the object ({}) does not match the name on the URL ({})", name(body), target.name)));
+        return Err(Failure::bad_request(format!(
+            "the name of the object ({}) does not match the name on the URL ({})",
+            name(body),
+            target.name
+        )));
     }
     let old = find(store, target)?;
     let uid = object::uid(body);
     if !uid.is_empty() && uid != object::uid(&old) {
-        return Err(Failure::precondition(resource, &target.namespace, &target.name, "UID", uid, object::uid(&old)));
+        return Err(Failure::precondition(
+            resource,
+            &target.namespace,
+            &target.name,
+            "UID",
+            uid,
+            object::uid(&old),
+        ));
     }
-    if object::version(body).is_empty() && (resource.custom || matches!(resource.plural.as_str(), "poddisruptionbudgets" | "customresourcedefinitions")) {
-        let cause = Cause { field: "metadata.resourceVersion".into(), reason: "FieldValueInvalid", message: "Invalid value: 0x0: must be specified for an update".into() };
+    if object::version(body).is_empty()
+        && (resource.custom
+            || matches!(resource.plural.as_str(), "poddisruptionbudgets" | "customresourcedefinitions"))
+    {
+        let cause = Cause {
+            field: "metadata.resourceVersion".into(),
+            reason: "FieldValueInvalid",
+            message: "Invalid value: 0x0: must be specified for an update".into(),
+        };
         return Err(Failure::invalid(&resource.group, &resource.plural, &target.name, &[cause]));
     }
     store.replace(resource, &old, body.clone(), writer).map(|object| Done::object(200, object))
 }
 
-fn patched(store: &mut Store, call: &Call, target: &Target, body: &Value, writer: &Writer<'_>) -> Result<Done, Failure> {
+fn patched(
+    store: &mut Store,
+    call: &Call,
+    target: &Target,
+    body: &Value,
+    writer: &Writer<'_>,
+) -> Result<Done, Failure> {
     let resource = &target.resource;
     let kind = call.content_type.split(';').next().unwrap_or("").trim();
     if kind == "application/apply-patch+yaml" {
@@ -185,8 +250,16 @@ pub(crate) fn patch_value(value: &mut Value, kind: &str, body: &Value, custom: b
         "application/merge-patch+json" => patch::merge::merge(value, body),
         "application/json-patch+json" => patch::json::patch(value, body)?,
         "application/strategic-merge-patch+json" if !custom => patch::strategic::patch(value, body)?,
-        _ if custom => return Err(Failure::media_type("application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml")),
-        _ => return Err(Failure::media_type("application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml")),
+        _ if custom => {
+            return Err(Failure::media_type(
+                "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+            ));
+        }
+        _ => {
+            return Err(Failure::media_type(
+                "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml",
+            ));
+        }
     }
     Ok(())
 }
@@ -194,12 +267,23 @@ pub(crate) fn patch_value(value: &mut Value, kind: &str, body: &Value, custom: b
 /// The manager of an apply; it must be named.
 pub(crate) fn applier(call: &Call) -> Result<(&str, bool), Failure> {
     match call.query("fieldManager") {
-        "" => Err(Failure::invalid("meta.k8s.io", "PatchOptions", "", &[Cause::required("fieldManager", "is required for apply patch")])),
+        "" => Err(Failure::invalid(
+            "meta.k8s.io",
+            "PatchOptions",
+            "",
+            &[Cause::required("fieldManager", "is required for apply patch")],
+        )),
         manager => Ok((manager, matches!(call.query("force"), "true" | "1"))),
     }
 }
 
-fn applied(store: &mut Store, call: &Call, target: &Target, body: &Value, writer: &Writer<'_>) -> Result<Done, Failure> {
+fn applied(
+    store: &mut Store,
+    call: &Call,
+    target: &Target,
+    body: &Value,
+    writer: &Writer<'_>,
+) -> Result<Done, Failure> {
     let (manager, force) = applier(call)?;
     let resource = &target.resource;
     check_body(target, body)?;
@@ -209,18 +293,26 @@ fn applied(store: &mut Store, call: &Call, target: &Target, body: &Value, writer
     let mut config = body.clone();
     match name(&config) {
         "" => set(&mut config, &["metadata", "name"], json!(target.name)),
-        called if called != target.name => return Err(Failure::bad_request(format!("the name of the object ({called}) does not match the name on the URL ({})", target.name))),
+        called if called != target.name => {
+            return Err(Failure::bad_request(format!(
+                "the name of the object ({called}) does not match the name on the URL ({})",
+                target.name
+            )));
+        }
         _ => {}
     }
     if let Some(map) = config.as_object_mut() {
         // Through each path only its own half is written, so only that half can be owned.
         match target.subresource.as_str() {
-            "status" => map.retain(|field, _| matches!(field.as_str(), "apiVersion" | "kind" | "metadata" | "status")),
+            "status" => {
+                map.retain(|field, _| matches!(field.as_str(), "apiVersion" | "kind" | "metadata" | "status"))
+            }
             _ if resource.status => drop(map.remove("status")),
             _ => {}
         }
     }
-    let who = patch::apply::Applier { manager, subresource: writer.subresource, force, custom: resource.custom };
+    let who =
+        patch::apply::Applier { manager, subresource: writer.subresource, force, custom: resource.custom };
     let writer = Writer { applied: true, ..*writer };
     match store.get(&resource.id(), &target.namespace, &target.name) {
         Some(old) => {
@@ -234,7 +326,13 @@ fn applied(store: &mut Store, call: &Call, target: &Target, body: &Value, writer
         None => {
             let uid = object::uid(&config);
             if !uid.is_empty() {
-                return Err(Failure::conflict(resource, &target.name, &format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found")));
+                return Err(Failure::conflict(
+                    resource,
+                    &target.name,
+                    &format!(
+                        "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                    ),
+                ));
             }
             let new = patch::apply::apply(&json!({}), &config, &who)?;
             store.create(resource, &target.namespace, new, &writer).map(|object| Done::object(201, object))
@@ -254,20 +352,43 @@ fn delete_options(call: &Call, body: &Value, dry_run: bool) -> Options {
     options
 }
 
-fn delete(store: &mut Store, call: &Call, target: &Target, body: &Value, dry_run: bool) -> Result<Done, Failure> {
+fn delete(
+    store: &mut Store,
+    call: &Call,
+    target: &Target,
+    body: &Value,
+    dry_run: bool,
+) -> Result<Done, Failure> {
     let resource = &target.resource;
     match store.delete(resource, &target.namespace, &target.name, &delete_options(call, body, dry_run))? {
-        Gone::Now(last) if matches!(resource.plural.as_str(), "pods" | "serviceaccounts" | "persistentvolumes" | "persistentvolumeclaims") => Ok(Done::value(200, (*last).clone())),
+        Gone::Now(last)
+            if matches!(
+                resource.plural.as_str(),
+                "pods" | "serviceaccounts" | "persistentvolumes" | "persistentvolumeclaims"
+            ) =>
+        {
+            Ok(Done::value(200, (*last).clone()))
+        }
         Gone::Now(last) => Ok(Done::value(200, failure::deleted(resource, &target.name, object::uid(&last)))),
         Gone::Later(object) => Ok(Done::object(200, object)),
     }
 }
 
-fn delete_collection(store: &mut Store, call: &Call, target: &Target, body: &Value, dry_run: bool) -> Result<Done, Failure> {
+fn delete_collection(
+    store: &mut Store,
+    call: &Call,
+    target: &Target,
+    body: &Value,
+    dry_run: bool,
+) -> Result<Done, Failure> {
     let resource = &target.resource;
     let filter = Filter::read(call, resource, &target.namespace)?;
     let options = delete_options(call, body, dry_run);
-    let doomed: Vec<Arc<Value>> = store.list(&resource.id(), &target.namespace).filter(|object| filter.matches(object)).cloned().collect();
+    let doomed: Vec<Arc<Value>> = store
+        .list(&resource.id(), &target.namespace)
+        .filter(|object| filter.matches(object))
+        .cloned()
+        .collect();
     for object in &doomed {
         store.delete(resource, object::namespace(object), name(object), &options)?;
     }
