@@ -189,6 +189,15 @@ impl Practice {
         self.cluster.wake.notify_one();
     }
 
+    /// The shop as if it had been there for a while: with a release before the present one to go back to. Returns when all is up.
+    pub async fn seed_shop_with_history(&self) {
+        seed::earlier(&mut self.cluster.lock().store);
+        self.settled().await;
+        seed::release(&mut self.cluster.lock().store);
+        self.seed_shop();
+        self.settled().await;
+    }
+
     /// Closes the port, ends the controllers, cuts all connections. What is kept is on disk already.
     pub async fn stop(self) {
         self.cluster.stop.cancel();

@@ -1,6 +1,6 @@
 //! What a cluster holds from the start, and the sample shop.
 
-use crate::object::{self, set};
+use crate::object;
 use crate::store::Store;
 use crate::write::Writer;
 use serde_json::{Value, json};
@@ -71,63 +71,111 @@ pub(crate) fn system(store: &mut Store, nodes: u32) {
     }
 }
 
+/// A deployment of the shop, and its release before the present one.
 struct App {
     namespace: &'static str,
     name: &'static str,
     image: &'static str,
+    before: &'static str,
+    now: &'static str,
     replicas: u32,
     cpu: &'static str,
     memory: &'static str,
     port: u16,
 }
 
+const FRONTEND: App = App {
+    namespace: "shop",
+    name: "frontend",
+    image: "registry.shop.example/frontend",
+    before: "5.1.4",
+    now: "5.2.0",
+    replicas: 3,
+    cpu: "100m",
+    memory: "128Mi",
+    port: 8080,
+};
 const APPS: &[App] = &[
+    FRONTEND,
     App {
-        namespace: "shop",
-        name: "frontend",
-        image: "registry.shop.example/frontend:5.2.0",
-        replicas: 3,
-        cpu: "100m",
-        memory: "128Mi",
-        port: 8080,
-    },
-    App {
-        namespace: "shop",
         name: "checkout",
-        image: "registry.shop.example/checkout:2.14.1",
-        replicas: 3,
+        image: "registry.shop.example/checkout",
+        before: "2.13.0",
+        now: "2.14.1",
         cpu: "250m",
         memory: "256Mi",
-        port: 8080,
+        ..FRONTEND
     },
     App {
-        namespace: "shop",
         name: "cart",
-        image: "registry.shop.example/cart:1.9.3",
+        image: "registry.shop.example/cart",
+        before: "1.9.2",
+        now: "1.9.3",
         replicas: 2,
         cpu: "150m",
         memory: "192Mi",
-        port: 8080,
+        ..FRONTEND
     },
     App {
-        namespace: "shop",
         name: "payments",
-        image: "registry.shop.example/payments:3.0.7",
+        image: "registry.shop.example/payments",
+        before: "3.0.6",
+        now: "3.0.7",
         replicas: 2,
         cpu: "200m",
         memory: "256Mi",
         port: 8443,
+        ..FRONTEND
     },
     App {
         namespace: "kube-system",
         name: "coredns",
-        image: "registry.k8s.io/coredns/coredns:v1.12.1",
+        image: "registry.k8s.io/coredns/coredns",
+        before: "v1.12.0",
+        now: "v1.12.1",
         replicas: 2,
-        cpu: "100m",
         memory: "70Mi",
         port: 53,
+        ..FRONTEND
     },
 ];
+
+impl App {
+    fn deployment(&self, tag: &str) -> Value {
+        let labels = json!({"app": self.name});
+        let image = format!("{}:{tag}", self.image);
+        json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": self.name, "namespace": self.namespace, "labels": {"app": self.name, "team": self.namespace},
+                "annotations": {"kubernetes.io/change-cause": format!("release {tag}")}},
+            "spec": {"replicas": self.replicas, "selector": {"matchLabels": labels},
+                "template": pod_template(&labels, self.name, &image, self.cpu, self.memory, self.port)}})
+    }
+}
+
+/// The deployments of the shop as they were one release ago; only those that are not there at all.
+pub(crate) fn earlier(store: &mut Store) {
+    namespaces(store);
+    for app in APPS {
+        ensure(store, app.deployment(app.before));
+    }
+}
+
+/// Puts the present release where the earlier one still is.
+pub(crate) fn release(store: &mut Store) {
+    for app in APPS {
+        let Some(is) = store.get("deployments.apps", app.namespace, app.name) else { continue };
+        if is["spec"]["template"]["spec"]["containers"][0]["image"] == format!("{}:{}", app.image, app.before)
+        {
+            put(store, app.deployment(app.now), &Writer::new("kubectl-client-side-apply"));
+        }
+    }
+}
+
+fn namespaces(store: &mut Store) {
+    for name in ["shop", "data"] {
+        ensure(store, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
+    }
+}
 
 fn pod_template(labels: &Value, name: &str, image: &str, cpu: &str, memory: &str, port: u16) -> Value {
     json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": name, "image": image, "ports": [{"containerPort": port}],
@@ -136,22 +184,13 @@ fn pod_template(labels: &Value, name: &str, image: &str, cpu: &str, memory: &str
 
 /// The shop.
 pub(crate) fn shop(store: &mut Store) {
-    for name in ["shop", "data"] {
-        ensure(store, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
-    }
+    namespaces(store);
     for app in APPS {
-        let labels = json!({"app": app.name});
-        let mut deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": app.name, "namespace": app.namespace, "labels": {"app": app.name, "team": app.namespace}},
-            "spec": {"replicas": app.replicas, "selector": {"matchLabels": labels}, "template": pod_template(&labels, app.name, app.image, app.cpu, app.memory, app.port)}});
-        set(
-            &mut deployment,
-            &["metadata", "annotations", "kubernetes.io/change-cause"],
-            json!(format!("release {}", app.image.rsplit(':').next().unwrap_or(""))),
-        );
-        ensure(store, deployment);
+        ensure(store, app.deployment(app.now));
         ensure(
             store,
-            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": app.name, "namespace": app.namespace}, "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": app.port}]}}),
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": app.name, "namespace": app.namespace},
+                "spec": {"selector": {"app": app.name}, "ports": [{"port": 80, "targetPort": app.port}]}}),
         );
     }
     let labels = json!({"app": "db"});

@@ -99,7 +99,9 @@ fn merge_list(
             return Err(Failure::bad_request(format!("an entry of {field} is not an object")));
         };
         let Some(name) = entry.get(key) else {
-            return Err(Failure::internal(format!("map: {entry} does not contain declared merge key: {key}")));
+            return Err(Failure::internal(format!(
+                "map: {entry} does not contain declared merge key: {key}"
+            )));
         };
         let found = old.iter().position(|is| is.get(key) == Some(name));
         if entry.get("$patch").and_then(Value::as_str) == Some("delete") {

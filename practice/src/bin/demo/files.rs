@@ -1,0 +1,213 @@
+//! What the demo keeps in its folder. Config, policy and tokens are written once and are yours to edit afterwards.
+
+use super::{new_token, usable};
+use anyhow::Context;
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Who may sign in, and as what.
+const PEOPLE: &[(&str, &str)] = &[("ann", "on call"), ("bob", "approver"), ("cat", "approver")];
+
+pub struct Files {
+    folder: PathBuf,
+    pub config: PathBuf,
+    pub log: PathBuf,
+    tokens: Vec<String>,
+}
+
+impl Files {
+    /// Writes what is missing.
+    pub fn prepare(data: &Path) -> anyhow::Result<Files> {
+        usable(data)?;
+        fs::create_dir_all(data).with_context(|| format!("create {}", data.display()))?;
+        let folder = data.canonicalize()?;
+        let mut tokens = Vec::new();
+        for (name, _) in PEOPLE {
+            tokens.push(token(&folder, name)?);
+        }
+        let config = folder.join("petrel.toml");
+        keep(&config, &petrel_toml())?;
+        keep(&folder.join("policy.toml"), POLICY)?;
+        Ok(Files { log: folder.join("petrel.log"), config, folder, tokens })
+    }
+
+    pub fn cluster_data(&self, name: &str) -> PathBuf {
+        self.folder.join("clusters").join(name)
+    }
+
+    /// Written at every start: the port is a new one.
+    pub fn write_kubeconfig(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let path = self.folder.join(format!("{name}.kubeconfig"));
+        secret(&path, text).with_context(|| format!("write {}", path.display()))
+    }
+
+    /// The last lines that petrel wrote.
+    pub fn log_end(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        format!("the end of {}:\n{}", self.log.display(), lines[lines.len().saturating_sub(12)..].join("\n"))
+    }
+
+    /// The one block that the demo prints.
+    pub fn welcome(&self, listen: SocketAddr) -> String {
+        let base = format!("http://{listen}");
+        let mut text = format!("\nPetrel is ready: {base}\n\nSign in as\n");
+        for ((name, role), token) in PEOPLE.iter().zip(&self.tokens) {
+            text.push_str(&format!(
+                "  {name} ({role}){}{base}/sign-in#token={token}\n",
+                " ".repeat(12 - role.len())
+            ));
+        }
+        text.push_str(
+            "\nTry as ann\n  \
+             top pods -n shop -c prod-eu\n  \
+             scale deploy/checkout 5 -n shop -c prod-eu --why \"sale tonight\"            (bob or cat approves)\n  \
+             set-image deploy/cart cart=shop/cart:nope -n shop -c staging --why \"a typo\"  (watch it being undone)\n",
+        );
+        text.push_str(&format!("\nEverything is kept in {}. Ctrl-C stops it.\n", self.folder.display()));
+        text
+    }
+}
+
+fn token(folder: &Path, name: &str) -> anyhow::Result<String> {
+    let path = folder.join(format!("{name}.token"));
+    if let Ok(text) = fs::read_to_string(&path) {
+        return Ok(text.trim().to_owned());
+    }
+    let token = new_token()?;
+    secret(&path, &format!("{token}\n")).with_context(|| format!("write {}", path.display()))?;
+    Ok(token)
+}
+
+/// For nobody else's eyes.
+fn secret(path: &Path, text: &str) -> std::io::Result<()> {
+    fs::OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?
+        .write_all(text.as_bytes())
+}
+
+fn keep(path: &Path, text: &str) -> anyhow::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    fs::write(path, text).with_context(|| format!("write {}", path.display()))
+}
+
+fn petrel_toml() -> String {
+    let mut text = CONFIG.to_owned();
+    for (name, _) in PEOPLE {
+        text.push_str(&format!("\n[[console.person]]\nperson = \"{name}\"\ntoken_file = \"{name}.token\"\n"));
+        text.push_str(&format!("\n[[api.token]]\nname = \"{name}\"\ntoken_file = \"{name}.token\"\n"));
+    }
+    text
+}
+
+const CONFIG: &str = r#"# The demo's configuration. Edit it as you like; the demo does not write it again. Paths are relative to this file.
+
+[database]
+private = "postgres"
+
+[policy]
+file = "policy.toml"
+
+[audit]
+checkpoint_dir = "checkpoints"
+signing_key_file = "checkpoint.key"
+every = "10m"
+
+[[cluster]]
+name = "prod-eu"
+kubeconfig = "prod-eu.kubeconfig"
+labels = { production = "true", region = "eu" }
+
+[[cluster]]
+name = "staging"
+kubeconfig = "staging.kubeconfig"
+
+[[console.room]]
+name = "ops"
+
+[[console.room]]
+name = "staging"
+cluster = "staging"
+namespace = "shop"
+"#;
+
+const POLICY: &str = r#"# Who may do what in the demo. The first rule that matches decides; without one the answer is no.
+
+contact = "ann"
+
+[[person]]
+name = "ann"
+identities = ["console:ann", "api:ann"]
+groups = ["oncall"]
+
+[[person]]
+name = "bob"
+identities = ["console:bob", "api:bob"]
+groups = ["approvers"]
+
+[[person]]
+name = "cat"
+identities = ["console:cat", "api:cat"]
+groups = ["approvers"]
+
+[[cap]]
+name = "a steady hand"
+each = "person"
+per_hour = 60
+
+[[rule]]
+name = "one thing at a time per workload"
+action = "*"
+when = 'target.busy'
+decide = "refuse"
+message = "Another change of this workload is under way; wait for it to end, or cancel it."
+
+[[rule]]
+name = "nobody scales production to zero"
+action = "scale"
+when = 'cluster.labels.production == "true" && params.replicas == 0'
+decide = "refuse"
+message = "Scaling to zero takes the service down. If that is meant: break-glass."
+
+[[rule]]
+name = "two people for what can hurt production"
+action = "*"
+when = 'cluster.labels.production == "true" && plan.risk == "high"'
+decide = "approve"
+votes = 2
+from = ["approvers"]
+within = "30m"
+needs_why = true
+type_cluster = true
+
+[[rule]]
+name = "one more pair of eyes for the rest of production"
+action = "*"
+when = 'cluster.labels.production == "true"'
+decide = "approve"
+votes = 1
+from = ["approvers"]
+within = "1h"
+needs_why = true
+
+[[rule]]
+name = "anything goes elsewhere"
+action = "*"
+when = 'cluster.labels.production != "true"'
+decide = "allow"
+
+[[rule]]
+name = "on call may break the glass"
+action = "break-glass"
+when = '"oncall" in actor.groups'
+decide = "allow"
+"#;
