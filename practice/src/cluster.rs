@@ -8,6 +8,7 @@ use crate::store::Store;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// What the lock guards. Nobody holds it across a wait.
@@ -30,6 +31,8 @@ pub(crate) struct Cluster {
     /// Counts the times that the controllers came to rest.
     pub rest: watch::Sender<u64>,
     pub stop: CancellationToken,
+    /// The listener and the controllers.
+    pub tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Cluster {
@@ -53,6 +56,7 @@ impl Cluster {
             wake: Notify::new(),
             rest: watch::Sender::new(0),
             stop: CancellationToken::new(),
+            tasks: Mutex::default(),
         })
     }
 

@@ -5,6 +5,9 @@ use crate::resource::Resource;
 use base64::Engine;
 use serde_json::{Value, json};
 
+/// Counts the templates that a DaemonSet has had; once a field, now an annotation.
+pub(crate) const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
 /// Fills what is left out.
 pub(crate) fn fill(resource: &Resource, new: &mut Value) {
     match resource.id().as_str() {
@@ -99,7 +102,7 @@ fn daemon_set(new: &mut Value) {
         one(new, &["spec", "updateStrategy", "rollingUpdate", "maxSurge"], json!(0));
     }
     one(new, &["spec", "revisionHistoryLimit"], json!(10));
-    one(new, &["metadata", "annotations", "deprecated.daemonset.template.generation"], json!("1"));
+    one(new, &["metadata", "annotations", TEMPLATE_GENERATION], json!("1"));
     template(new, &["spec", "template"]);
 }
 

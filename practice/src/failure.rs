@@ -3,6 +3,9 @@
 use crate::resource::Resource;
 use serde_json::{Value, json};
 
+/// The reason of a refusal that is plain text.
+pub(crate) const PLAIN: &str = "(plain)";
+
 /// A call that fails, as the client will see it.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
@@ -71,6 +74,10 @@ impl Failure {
     /// Nothing is served at this path.
     pub fn no_resource() -> Failure {
         Failure::new(404, "NotFound", "the server could not find the requested resource").with(json!({}))
+    }
+    /// Not even the group is served: answered without a Status object.
+    pub fn no_path() -> Failure {
+        Failure::new(404, PLAIN, "404 page not found\n")
     }
     pub fn no_method() -> Failure {
         Failure::new(

@@ -91,8 +91,11 @@ impl Practice {
         let listener = server::listen(address).with_context(|| format!("listen on {address}"))?;
         let address = listener.local_addr()?;
         let cluster = Cluster::new(config.name, address.to_string(), config.speed, token, state);
-        tokio::spawn(server::serve(cluster.clone(), listener, address));
-        tokio::spawn(controllers::run(cluster.clone()));
+        let tasks = [
+            tokio::spawn(server::serve(cluster.clone(), listener, address)),
+            tokio::spawn(controllers::run(cluster.clone())),
+        ];
+        cluster.tasks.lock().expect("nobody panics while holding it").extend(tasks);
         Ok(Practice { cluster })
     }
 
@@ -201,7 +204,11 @@ impl Practice {
     /// Closes the port, ends the controllers, cuts all connections. What is kept is on disk already.
     pub async fn stop(self) {
         self.cluster.stop.cancel();
-        // Connections and controllers end on their own now; the port is free when the listener is dropped.
-        tokio::task::yield_now().await;
+        let tasks = std::mem::take(&mut *self.cluster.tasks.lock().expect("nobody panics while holding it"));
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a part of the practice cluster had failed");
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The loopback socket: connections, faults, and answers on the wire.
 
 use crate::cluster::Cluster;
-use crate::failure::Failure;
+use crate::failure::{Failure, PLAIN};
 use crate::faults::Fate;
 use crate::routes::{self, Answer, Call};
 use bytes::Bytes;
@@ -146,6 +146,12 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> &'a str
 }
 
 fn refusal(failure: &Failure) -> Response<Body> {
+    if failure.reason == PLAIN {
+        let mut response = answer(Answer::Text(failure.message.clone()));
+        *response.status_mut() =
+            http::StatusCode::from_u16(failure.code).unwrap_or(http::StatusCode::NOT_FOUND);
+        return response;
+    }
     let mut response = answer(Answer::Json(failure.code, failure.status()));
     if let Some(seconds) = failure.details["retryAfterSeconds"].as_u64() {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());

@@ -136,6 +136,17 @@ impl Store {
         }
         tidy(&mut new);
         defaults::fill(resource, &mut new);
+        if resource.is("daemonsets.apps") && old["spec"]["template"] != new["spec"]["template"] {
+            let next = object::annotation(old, defaults::TEMPLATE_GENERATION)
+                .and_then(|text| text.parse::<i64>().ok())
+                .unwrap_or(1)
+                + 1;
+            set(
+                &mut new,
+                &["metadata", "annotations", defaults::TEMPLATE_GENERATION],
+                json!(next.to_string()),
+            );
+        }
         if resource.generation && writer.subresource != "status" && spec_changed(resource, old, &new) {
             set(&mut new, &["metadata", "generation"], json!(object::generation(old).unwrap_or(0) + 1));
         }

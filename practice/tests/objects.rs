@@ -61,7 +61,9 @@ async fn what_exists_already_or_has_no_namespace_is_refused() {
     let elsewhere: Api<ConfigMap> = Api::namespaced(world.client.clone(), "nowhere");
     let homeless = refusal(elsewhere.create(&PostParams::default(), &from(config_map("a", json!({})))).await);
     assert_eq!((homeless.code, homeless.message.as_str()), (404, "namespaces \"nowhere\" not found"));
-    let unknown = refusal(dynamic(&world.client, "example.com/v1", "Thing", "things").get("a").await);
+    let group = refusal(dynamic(&world.client, "example.com/v1", "Thing", "things").get("a").await);
+    assert_eq!((group.code, group.message.trim()), (404, "404 page not found"));
+    let unknown = refusal(dynamic(&world.client, "apps/v1", "Thing", "things").get("a").await);
     assert_eq!(
         (unknown.code, unknown.message.as_str()),
         (404, "the server could not find the requested resource")

@@ -47,6 +47,7 @@ async fn an_eviction_is_refused_when_the_budget_is_used_up() {
     assert!(pods.get(&name).await.unwrap().metadata.deletion_timestamp.is_none());
     pods.evict(&name, &EvictParams::default()).await.unwrap();
     world.practice.settled().await;
+    assert!(world.practice.audit().iter().any(|call| call.subresource == "eviction" && call.took_effect()));
     let left: Vec<String> = world.pods("a").await.iter().map(ResourceExt::name_any).collect();
     assert!(left.len() == 2 && !left.contains(&name), "it went, and another came: {left:?}");
 }

@@ -1,6 +1,7 @@
 //! DaemonSets: one pod on every node that is fit for it.
 
 use super::{Control, Task, pod, revision};
+use crate::defaults;
 use crate::object::{self, at, holds, is_deleting, number, set, text};
 use crate::quantity;
 use crate::store::Place;
@@ -77,7 +78,7 @@ fn create(control: &mut Control<'_>, daemons: &Value, node: &str, hash: &str) {
     let mut new = pod::from_template(&daemons["spec"]["template"], daemons);
     new["metadata"]["generateName"] = json!(format!("{}-", object::name(daemons)));
     set(&mut new, &["metadata", "labels", revision::LABEL], json!(hash));
-    let generation = object::annotation(daemons, "deprecated.daemonset.template.generation").unwrap_or("1");
+    let generation = object::annotation(daemons, defaults::TEMPLATE_GENERATION).unwrap_or("1");
     set(&mut new, &["metadata", "labels", "pod-template-generation"], json!(generation));
     let mut tolerations = object::list(&new, &["spec", "tolerations"]).to_vec();
     tolerations.extend(

@@ -282,7 +282,9 @@ fn finish(control: &mut Control<'_>, deployment: &Arc<Value>, mut draft: Value) 
     );
     let unavailable = (sum(&["spec", "replicas"]) - available).max(0);
     let before = deployment["status"].clone();
-    let mut status = json!({"observedGeneration": object::generation(deployment)});
+    let going = sum(&["status", "terminatingReplicas"]);
+    let mut status =
+        json!({"observedGeneration": object::generation(deployment), "terminatingReplicas": going});
     for (field, count) in [
         ("replicas", replicas),
         ("updatedReplicas", updated),

@@ -75,7 +75,9 @@ fn write_status(control: &mut Control<'_>, place: &Place, set: &Arc<Value>) {
             None => {}
         }
     }
-    let mut status = json!({"replicas": pods.len(), "observedGeneration": object::generation(set)});
+    let going =
+        control.store.controlled(object::uid(set), "pods").iter().filter(|pod| is_deleting(pod)).count();
+    let mut status = json!({"replicas": pods.len(), "terminatingReplicas": going, "observedGeneration": object::generation(set)});
     let labelled = pods.iter().filter(|pod| template_labels.matches(object::labels(pod))).count();
     for (field, count) in
         [("fullyLabeledReplicas", labelled), ("readyReplicas", ready), ("availableReplicas", available)]

@@ -105,7 +105,7 @@ pub(crate) async fn route(cluster: &Arc<Cluster>, call: &Call) -> Result<Answer,
         ["apis", group] => read_only().and_then(|()| {
             discovery::group(&cluster.lock().store.registry, group)
                 .map(|value| Answer::Json(200, value))
-                .ok_or_else(Failure::no_resource)
+                .ok_or_else(Failure::no_path)
         }),
         ["api", version] => resources(cluster, "", version),
         ["apis", group, version] => resources(cluster, group, version),
@@ -119,14 +119,14 @@ pub(crate) async fn route(cluster: &Arc<Cluster>, call: &Call) -> Result<Answer,
         ["apis", group, version, ref rest @ ..] => {
             object(cluster, call, &target(cluster, group, version, rest)?).await
         }
-        _ => Err(Failure::no_resource()),
+        _ => Err(Failure::no_path()),
     }
 }
 
 fn resources(cluster: &Cluster, group: &str, version: &str) -> Result<Answer, Failure> {
     discovery::resources(&cluster.lock().store.registry, group, version)
         .map(|value| Answer::Json(200, value))
-        .ok_or_else(Failure::no_resource)
+        .ok_or_else(Failure::no_path)
 }
 
 fn access_review(call: &Call) -> Result<Answer, Failure> {
@@ -140,7 +140,12 @@ fn access_review(call: &Call) -> Result<Answer, Failure> {
 
 fn target(cluster: &Cluster, group: &str, version: &str, rest: &[&str]) -> Result<Target, Failure> {
     let find = |plural: &str| {
-        cluster.lock().store.registry.find(group, version, plural).ok_or_else(Failure::no_resource)
+        let state = cluster.lock();
+        let registry = &state.store.registry;
+        registry.find(group, version, plural).ok_or_else(|| {
+            let known = registry.all().any(|resource| resource.group == group && resource.version == version);
+            if known { Failure::no_resource() } else { Failure::no_path() }
+        })
     };
     let of = |resource, namespace: &str, rest: &[&str]| Target {
         resource,

@@ -2,6 +2,7 @@
 
 use super::Target;
 use super::verbs::{Done, find};
+use crate::controllers::pod::set_condition;
 use crate::delete::{Gone, Options};
 use crate::failure::Failure;
 use crate::object::{self, at, holds, is_deleting, number, set, text};
@@ -45,6 +46,24 @@ pub(crate) fn evict(
                     "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
                 ));
             }
+        }
+    }
+    let meant = options.uid.as_deref().is_none_or(|uid| uid == object::uid(&pod))
+        && options.version.as_deref().is_none_or(|version| version == object::version(&pod));
+    if !options.dry_run && !settled && meant {
+        // The pod says why it goes.
+        let mut status = pod["status"].clone();
+        set_condition(
+            &mut status,
+            "DisruptionTarget",
+            "True",
+            "EvictionByEvictionAPI",
+            "Eviction API: evicting",
+        );
+        let told = store.put_status(&target.resource, &pod, status);
+        // Who insisted on a version insisted on the one before that.
+        if options.version.is_some() {
+            options.version = Some(object::version(&told).to_owned());
         }
     }
     let after = match store.delete(&target.resource, &target.namespace, &target.name, &options)? {
