@@ -9,7 +9,8 @@ use crate::{
 };
 use jiff::Timestamp;
 use ledger::{
-    Activity, Actor, Ask, Ceiling, Decision, Digest, Ledger, LedgerError, Plan, Refusal, Request, RequestId, Verdict, Vote,
+    Activity, Actor, Ask, Ceiling, Decision, Digest, Ledger, LedgerError, Plan, Refusal, Request, RequestId,
+    Verdict, Vote,
 };
 use masked::masked;
 use serde_json::json;
@@ -101,10 +102,19 @@ impl Gate {
             Ok(planned) => planned,
             Err(rejected) => return self.reject(&ask, rejected, now).await,
         };
-        let facts = Facts { who: &who, ask: &ask, plan: &plan, cluster_labels: cluster.labels(), activity: &activity, now };
+        let facts = Facts {
+            who: &who,
+            ask: &ask,
+            plan: &plan,
+            cluster_labels: cluster.labels(),
+            activity: &activity,
+            now,
+        };
         let decision = policy.decide(facts).decision;
         let ceilings = policy.ceilings(facts);
-        let request = |decision| Request::new(id, ask.clone(), plan.clone(), decision, policy.version().to_string(), now);
+        let request = |decision| {
+            Request::new(id, ask.clone(), plan.clone(), decision, policy.version().to_string(), now)
+        };
         let (request, fresh) = match self.ledger.submit_below(&request(decision), &ceilings).await? {
             Ok(stored) => stored,
             // Others took the last places since the counts were read.
@@ -114,7 +124,11 @@ impl Gate {
     }
 
     /// Plan and decide without writing anything: `policy explain`. The inner error is for people.
-    pub async fn explain(&self, ask: &Ask, now: Timestamp) -> Result<Result<(Plan, Explained), String>, LedgerError> {
+    pub async fn explain(
+        &self,
+        ask: &Ask,
+        now: Timestamp,
+    ) -> Result<Result<(Plan, Explained), String>, LedgerError> {
         let policy = self.policy.current();
         let Some(who) = policy.who(&ask.actor) else {
             return Ok(Err(stranger(&policy, &ask.actor).to_string()));
@@ -122,7 +136,14 @@ impl Gate {
         let ask = Ask { person: who.person.clone(), ..ask.clone() };
         Ok(match self.plan(RequestId::new(), &ask, now).await? {
             Ok(Planned { cluster, plan, activity }) => {
-                let facts = Facts { who: &who, ask: &ask, plan: &plan, cluster_labels: cluster.labels(), activity: &activity, now };
+                let facts = Facts {
+                    who: &who,
+                    ask: &ask,
+                    plan: &plan,
+                    cluster_labels: cluster.labels(),
+                    activity: &activity,
+                    now,
+                };
                 let explained = policy.decide(facts);
                 Ok((plan, explained))
             }
@@ -132,20 +153,30 @@ impl Gate {
     }
 
     /// One row-locked transaction.
-    pub async fn vote(&self, ballot: &Ballot, now: Timestamp) -> Result<Result<Request, Refusal>, LedgerError> {
+    pub async fn vote(
+        &self,
+        ballot: &Ballot,
+        now: Timestamp,
+    ) -> Result<Result<Request, Refusal>, LedgerError> {
         let outcome = self.try_vote(ballot, now).await?;
         if let Err(refusal) = &outcome {
             // Nothing came of it, but that somebody tried is worth knowing. Only for requests that exist: the record
             // refers to them.
             if *refusal != Refusal::NoSuchRequest {
                 let body = json!({ "verdict": ballot.verdict, "refusal": refusal });
-                self.ledger.record("vote.refused", ballot.actor.as_str(), Some(ballot.request), &body, now).await?;
+                self.ledger
+                    .record("vote.refused", ballot.actor.as_str(), Some(ballot.request), &body, now)
+                    .await?;
             }
         }
         Ok(outcome)
     }
 
-    async fn try_vote(&self, ballot: &Ballot, now: Timestamp) -> Result<Result<Request, Refusal>, LedgerError> {
+    async fn try_vote(
+        &self,
+        ballot: &Ballot,
+        now: Timestamp,
+    ) -> Result<Result<Request, Refusal>, LedgerError> {
         let policy = self.policy.current();
         let who = match policy.who(&ballot.actor) {
             Some(who) => who,
@@ -199,7 +230,14 @@ impl Gate {
     }
 
     /// Facts about a plan that was counted when it was asked for.
-    fn with_facts<T>(&self, who: &Who, ask: &Ask, plan: &Plan, now: Timestamp, then: impl FnOnce(Facts<'_>) -> T) -> T {
+    fn with_facts<T>(
+        &self,
+        who: &Who,
+        ask: &Ask,
+        plan: &Plan,
+        now: Timestamp,
+        then: impl FnOnce(Facts<'_>) -> T,
+    ) -> T {
         let cluster = self.clusters.get(&plan.target.cluster).ok();
         let no_labels = BTreeMap::new();
         let cluster_labels = cluster.as_ref().map_or(&no_labels, Cluster::labels);
@@ -229,20 +267,33 @@ impl Gate {
         self.ledger.cancel(request, actor, why, now).await
     }
 
-    fn may_cancel(&self, policy: &Policy, who: &Who, actor: &Actor, request: &Request, now: Timestamp) -> Result<(), Refusal> {
+    fn may_cancel(
+        &self,
+        policy: &Policy,
+        who: &Who,
+        actor: &Actor,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         let asker = &request.ask.person;
         if who.person == *asker {
             return Ok(());
         }
         match &request.decision {
             Decision::Needs { quorum, .. } => policy.may_vote(who, quorum).map_err(|_| Refusal::Policy {
-                reason: format!("Only {asker}, who asked for it, or someone in {} may call this off.", quorum.groups.join(" or ")),
+                reason: format!(
+                    "Only {asker}, who asked for it, or someone in {} may call this off.",
+                    quorum.groups.join(" or ")
+                ),
             }),
             Decision::Allow { .. } | Decision::Refuse { .. } => {
                 let ask = Ask { actor: actor.clone(), person: who.person.clone(), ..request.ask.clone() };
-                let decision = self.with_facts(who, &ask, &request.plan, now, |facts| policy.decide(facts).decision);
+                let decision =
+                    self.with_facts(who, &ask, &request.plan, now, |facts| policy.decide(facts).decision);
                 let refused = Refusal::Policy {
-                    reason: format!("Only {asker}, who asked for it, or someone who may do the same can call this off."),
+                    reason: format!(
+                        "Only {asker}, who asked for it, or someone who may do the same can call this off."
+                    ),
                 };
                 if matches!(decision, Decision::Refuse { .. }) { Err(refused) } else { Ok(()) }
             }
@@ -250,7 +301,12 @@ impl Gate {
     }
 
     /// The plan and, read at the same time, the counts. Writes nothing.
-    async fn plan(&self, id: RequestId, ask: &Ask, now: Timestamp) -> Result<Result<Planned, Rejected>, LedgerError> {
+    async fn plan(
+        &self,
+        id: RequestId,
+        ask: &Ask,
+        now: Timestamp,
+    ) -> Result<Result<Planned, Rejected>, LedgerError> {
         let Some(action) = catalogue::action(&ask.action) else {
             return Ok(Err(Rejected::Refused(unknown_action(&ask.action))));
         };
@@ -258,7 +314,13 @@ impl Gate {
             Ok(cluster) => cluster,
             Err(error) => return Ok(Err(Rejected::NoPlan(error.to_string()))),
         };
-        let context = PlanContext { cluster: &cluster, target: &ask.target, parameters: &ask.parameters, request: id, at: now };
+        let context = PlanContext {
+            cluster: &cluster,
+            target: &ask.target,
+            parameters: &ask.parameters,
+            request: id,
+            at: now,
+        };
         let planning = tokio::time::timeout(PLAN_DEADLINE, action.plan(context));
         let counting = self.ledger.activity(&ask.person, &ask.action, &ask.target, now);
         let (planned, activity) = tokio::join!(planning, counting);
@@ -267,7 +329,9 @@ impl Gate {
             Ok(Err(error)) => return Ok(Err(Rejected::NoPlan(error.to_string()))),
             Err(_) => {
                 let (name, limit) = (cluster.name(), PLAN_DEADLINE.as_secs());
-                let why = format!("cluster {name} did not answer within {limit} s; `clusters` shows its health, then ask again");
+                let why = format!(
+                    "cluster {name} did not answer within {limit} s; `clusters` shows its health, then ask again"
+                );
                 return Ok(Err(Rejected::NoPlan(why)));
             }
         };
@@ -292,7 +356,11 @@ impl Gate {
 
 fn stranger(policy: &Policy, actor: &Actor) -> Refusal {
     let whom = policy.contact().unwrap_or("whoever keeps the policy file");
-    Refusal::Policy { reason: format!("I do not know {actor}. Ask {whom} to add this identity to somebody in the policy file.") }
+    Refusal::Policy {
+        reason: format!(
+            "I do not know {actor}. Ask {whom} to add this identity to somebody in the policy file."
+        ),
+    }
 }
 
 fn unknown_action(name: &str) -> Refusal {

@@ -19,7 +19,9 @@ pub fn signing_key(file: &Path) -> Result<SigningKey> {
     match fs::read_to_string(file) {
         Ok(text) => {
             let seed: Option<[u8; 32]> = hex::decode(text.trim()).ok().and_then(|seed| seed.try_into().ok());
-            let seed = seed.with_context(|| format!("{} is not a signing key: it must be 64 hex digits", file.display()))?;
+            let seed = seed.with_context(|| {
+                format!("{} is not a signing key: it must be 64 hex digits", file.display())
+            })?;
             Ok(SigningKey::from_bytes(&seed))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -102,14 +104,17 @@ pub async fn keep(ledger: Ledger, audit: Audit, key: SigningKey, worker: String,
         pause = audit.every;
         match once(&ledger, &audit, &key, &worker, last).await {
             Ok(seq) => last = seq,
-            Err(error) => tracing::warn!(error = format!("{error:#}"), "could not write a checkpoint of the record"),
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "could not write a checkpoint of the record")
+            }
         }
     }
 }
 
 async fn once(ledger: &Ledger, audit: &Audit, key: &SigningKey, worker: &str, last: i64) -> Result<i64> {
     // Kept a little longer than the pause, so that it stays with one replica while that one lives.
-    let Some(_lease) = ledger.take_lease("checkpoint", worker, audit.every + Duration::from_secs(30)).await? else {
+    let Some(_lease) = ledger.take_lease("checkpoint", worker, audit.every + Duration::from_secs(30)).await?
+    else {
         return Ok(last);
     };
     match write(ledger, key, &audit.checkpoint_dir, last, Timestamp::now()).await? {

@@ -171,10 +171,19 @@ impl Config {
     }
 
     /// As [`Config::load`], from text and another environment.
-    pub fn parse(file: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+    pub fn parse(
+        file: &Path,
+        text: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Config, ConfigError> {
         let mut raw: Raw = toml::from_str(text).map_err(|error| {
             let (line, column) = line_and_column(text, error.span().map_or(0, |span| span.start));
-            ConfigError::Syntax { file: file.to_path_buf(), line, column, message: error.message().to_string() }
+            ConfigError::Syntax {
+                file: file.to_path_buf(),
+                line,
+                column,
+                message: error.message().to_string(),
+            }
         })?;
         raw.overrides(env);
         let base = file.parent().unwrap_or(Path::new("")).to_path_buf();
@@ -183,7 +192,8 @@ impl Config {
 
     /// The room of a place, if the console has it.
     pub fn room(&self, place: &ledger::Place) -> Option<&Room> {
-        (place.platform() == "console").then(|| self.console.rooms.iter().find(|room| room.name == place.room()))?
+        (place.platform() == "console")
+            .then(|| self.console.rooms.iter().find(|room| room.name == place.room()))?
     }
 
     /// Absolute address of a path in the console.
@@ -315,7 +325,9 @@ impl Raw {
         let at = |path: PathBuf| base.join(path);
         let listen = self.server.listen.as_deref().unwrap_or("127.0.0.1:8420");
         let listen = listen.parse().map_err(|_| {
-            format!("[server] listen = \"{listen}\" is not an address; write host:port, such as 127.0.0.1:8420")
+            format!(
+                "[server] listen = \"{listen}\" is not an address; write host:port, such as 127.0.0.1:8420"
+            )
         })?;
         if let Some(url) = &self.server.public_url
             && !(url.starts_with("http://") || url.starts_with("https://"))
@@ -330,20 +342,27 @@ impl Raw {
             (None, Some(dir)) => DatabaseSource::Private(at(dir)),
             (Some(_), Some(_)) => return Err("[database] has both url and private; keep one".into()),
             (None, None) => {
-                return Err("[database] needs url = \"postgres://...\", or private = \"folder\" for a Postgres that \
+                return Err(
+                    "[database] needs url = \"postgres://...\", or private = \"folder\" for a Postgres that \
                             Petrel starts itself; PETREL_DATABASE__URL works too"
-                    .into());
+                        .into(),
+                );
             }
         };
         let connections = self.database.connections.unwrap_or(16);
         if connections < 4 {
             return Err(format!("[database] connections = {connections} is too few; at least 4"));
         }
-        let policy = at(self.policy.file.ok_or("[policy] needs file = \"policy.toml\"; without one nothing is allowed")?);
+        let policy = at(self
+            .policy
+            .file
+            .ok_or("[policy] needs file = \"policy.toml\"; without one nothing is allowed")?);
 
         let mut clusters = self.clusters;
         for cluster in &mut clusters {
-            for path in [&mut cluster.kubeconfig, &mut cluster.token_file, &mut cluster.ca_file].into_iter().flatten() {
+            for path in
+                [&mut cluster.kubeconfig, &mut cluster.token_file, &mut cluster.ca_file].into_iter().flatten()
+            {
                 *path = base.join(&path);
             }
         }
@@ -363,7 +382,11 @@ impl Raw {
         }
 
         let people = self.console.people.into_iter();
-        let people = people.map(|RawPerson { person, token_file, token_env }| RawToken { name: person, token_file, token_env });
+        let people = people.map(|RawPerson { person, token_file, token_env }| RawToken {
+            name: person,
+            token_file,
+            token_env,
+        });
         let people = tokens("console.person", people.collect(), base, env)?;
         let api = tokens("api.token", self.api.tokens, base, env)?;
         let audit = match self.audit {
@@ -371,14 +394,20 @@ impl Raw {
             Some(audit) => Some(Audit {
                 checkpoint_dir: at(audit.checkpoint_dir),
                 signing_key_file: at(audit.signing_key_file),
-                every: duration("[audit] every", audit.every, Duration::from_secs(3600), Duration::from_secs(1))?,
+                every: duration(
+                    "[audit] every",
+                    audit.every,
+                    Duration::from_secs(3600),
+                    Duration::from_secs(1),
+                )?,
             }),
         };
         let concurrency = self.runner.concurrency.unwrap_or(8);
         if concurrency > 256 {
             return Err(format!("[runner] concurrency = {concurrency} is too much; at most 256"));
         }
-        let lease = duration("[runner] lease", self.runner.lease, Duration::from_secs(15), Duration::from_secs(1))?;
+        let lease =
+            duration("[runner] lease", self.runner.lease, Duration::from_secs(15), Duration::from_secs(1))?;
         Ok(Config {
             server: Server { listen, public_url: self.server.public_url },
             database: Database { source, connections },
@@ -402,7 +431,9 @@ fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(), St
         let fits = (1..=40).contains(&name.len())
             && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !fits {
-            return Err(format!("{what} = \"{name}\" must be lower case letters, digits and dashes, at most 40"));
+            return Err(format!(
+                "{what} = \"{name}\" must be lower case letters, digits and dashes, at most 40"
+            ));
         }
         if !seen.insert(name) {
             return Err(format!("{what} = \"{name}\" is there twice"));
@@ -411,7 +442,12 @@ fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(), St
     Ok(())
 }
 
-fn duration(what: &str, given: Option<SignedDuration>, default: Duration, least: Duration) -> Result<Duration, String> {
+fn duration(
+    what: &str,
+    given: Option<SignedDuration>,
+    default: Duration,
+    least: Duration,
+) -> Result<Duration, String> {
     let Some(given) = given else { return Ok(default) };
     match Duration::try_from(given) {
         Ok(duration) if duration >= least => Ok(duration),
@@ -431,11 +467,13 @@ fn tokens(
         let token = match (token_file, token_env) {
             (Some(file), None) => {
                 let file = base.join(file);
-                std::fs::read_to_string(&file)
-                    .map_err(|error| format!("[[{table}]] {name}: cannot read token_file {}: {error}", file.display()))?
+                std::fs::read_to_string(&file).map_err(|error| {
+                    format!("[[{table}]] {name}: cannot read token_file {}: {error}", file.display())
+                })?
             }
-            (None, Some(variable)) => env(&variable)
-                .ok_or_else(|| format!("[[{table}]] {name}: token_env {variable} is not set in the environment"))?,
+            (None, Some(variable)) => env(&variable).ok_or_else(|| {
+                format!("[[{table}]] {name}: token_env {variable} is not set in the environment")
+            })?,
             _ => return Err(format!("[[{table}]] {name} needs one of token_file and token_env")),
         };
         let token = token.trim();
@@ -464,7 +502,8 @@ mod tests {
     }
 
     fn parse_with(text: &str, env: &[(&str, &str)]) -> Result<Config, String> {
-        let env = |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
+        let env =
+            |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
         Config::parse(Path::new("/etc/petrel/petrel.toml"), text, &env).map_err(|error| error.to_string())
     }
 
@@ -474,14 +513,19 @@ mod tests {
         assert_eq!(config.server.listen.to_string(), "127.0.0.1:8420");
         assert_eq!(config.console.rooms[0].name, "ops");
         assert_eq!(config.policy, Path::new("/etc/petrel/policy.toml"));
-        assert!(matches!(config.database.source, DatabaseSource::Private(dir) if dir == Path::new("/etc/petrel/data")));
+        assert!(
+            matches!(config.database.source, DatabaseSource::Private(dir) if dir == Path::new("/etc/petrel/data"))
+        );
         assert_eq!(config.runner.lease, Duration::from_secs(15));
     }
 
     #[test]
     fn an_unknown_key_is_refused_with_line_and_column() {
         let error = parse(&format!("{LEAST}[server]\nlissen = \"127.0.0.1:1\"\n")).unwrap_err();
-        assert!(error.starts_with("/etc/petrel/petrel.toml:6:1: unknown field `lissen`, expected"), "{error}");
+        assert!(
+            error.starts_with("/etc/petrel/petrel.toml:6:1: unknown field `lissen`, expected"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -499,7 +543,9 @@ mod tests {
 
     #[test]
     fn tokens_come_from_files_or_the_environment_and_short_or_shared_ones_are_refused() {
-        let person = |name: &str, variable: &str| format!("[[console.person]]\nperson = \"{name}\"\ntoken_env = \"{variable}\"\n");
+        let person = |name: &str, variable: &str| {
+            format!("[[console.person]]\nperson = \"{name}\"\ntoken_env = \"{variable}\"\n")
+        };
         let both = format!("{LEAST}{}{}", person("ann", "A"), person("bob", "B"));
         let good = parse_with(&both, &[("A", "0123456789abcdef"), ("B", "fedcba9876543210")]).unwrap();
         assert_eq!(good.console.people[1].token.expose_secret(), "fedcba9876543210");
@@ -513,7 +559,8 @@ mod tests {
 
     #[test]
     fn a_room_may_only_default_to_a_cluster_that_is_there() {
-        let error = parse(&format!("{LEAST}[[console.room]]\nname = \"shop\"\ncluster = \"prod\"\n")).unwrap_err();
+        let error =
+            parse(&format!("{LEAST}[[console.room]]\nname = \"shop\"\ncluster = \"prod\"\n")).unwrap_err();
         assert!(error.contains("room shop: there is no [[cluster]] named prod"), "{error}");
     }
 

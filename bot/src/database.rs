@@ -86,7 +86,8 @@ pub async fn migrate(database: &Database) -> Result<()> {
                 "[database] owner_url is not set; migrations run as the schema's owner, which must not be the role that \
                  serves. PETREL_DATABASE__OWNER_URL works too",
             )?;
-            let serving = user(url.expose_secret()).context("[database] url names no user; write postgres://user@host/database")?;
+            let serving = user(url.expose_secret())
+                .context("[database] url names no user; write postgres://user@host/database")?;
             anyhow::ensure!(
                 user(owner.expose_secret()).as_ref() != Some(&serving),
                 "[database] url and owner_url name the same role {serving}; the role that serves must not own the record"

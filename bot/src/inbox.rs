@@ -134,13 +134,20 @@ async fn reply(app: &App, inbound: &Inbound) -> Result<Reply, LedgerError> {
                 }
                 "details" => {
                     return Ok(match app.ledger.view(*request).await? {
-                        Some(view) => {
-                            Reply::private(draw::details(&view, &app.labels(&view.request.plan.target.cluster), now))
-                        }
+                        Some(view) => Reply::private(draw::details(
+                            &view,
+                            &app.labels(&view.request.plan.target.cluster),
+                            now,
+                        )),
                         None => Reply::Refused(Refusal::NoSuchRequest),
                     });
                 }
-                other => return Ok(Reply::wrong(Card::titled(Tone::Bad, format!("there is no button '{other}'")))),
+                other => {
+                    return Ok(Reply::wrong(Card::titled(
+                        Tone::Bad,
+                        format!("there is no button '{other}'"),
+                    )));
+                }
             };
             let ballot = Ballot {
                 request: *request,

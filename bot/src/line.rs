@@ -127,7 +127,9 @@ async fn ask(app: &App, caller: &Caller, line: AskLine, text: &str) -> Result<Re
     match app.gate.submit(ask, caller.now).await? {
         Submitted::Request { request, .. } => {
             // Also when the key was known: a process may have died between the two.
-            if break_glass && !matches!(request.state, ledger::RequestState::Refused | ledger::RequestState::Planned) {
+            if break_glass
+                && !matches!(request.state, ledger::RequestState::Refused | ledger::RequestState::Planned)
+            {
                 for room in &app.config.console.rooms {
                     app.ledger.show(request.id, &Place(format!("console:{}", room.name))).await?;
                 }
@@ -186,7 +188,13 @@ async fn own(app: &App, caller: &Caller, line: OwnLine) -> Result<Reply, LedgerE
     Ok(reply)
 }
 
-async fn record(app: &App, caller: &Caller, kind: &str, line: &str, started: Instant) -> Result<(), LedgerError> {
+async fn record(
+    app: &App,
+    caller: &Caller,
+    kind: &str,
+    line: &str,
+    started: Instant,
+) -> Result<(), LedgerError> {
     let took = started.elapsed();
     app.metrics.query(took);
     let body = json!({ "line": line, "place": caller.place, "duration_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX) });
@@ -208,7 +216,12 @@ pub async fn vote(app: &App, ballot: &Ballot, now: Timestamp) -> Result<Reply, L
 }
 
 /// Called off, typed or clicked.
-pub async fn cancel(app: &App, caller: &Caller, request: RequestId, why: Option<&str>) -> Result<Reply, LedgerError> {
+pub async fn cancel(
+    app: &App,
+    caller: &Caller,
+    request: RequestId,
+    why: Option<&str>,
+) -> Result<Reply, LedgerError> {
     Ok(match app.gate.cancel(request, &caller.actor, why, caller.now).await? {
         Ok(request) => Reply::Request(Box::new(request)),
         Err(refusal) => Reply::Refused(refusal),

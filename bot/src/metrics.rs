@@ -52,14 +52,38 @@ impl Default for Metrics {
         };
         let registry = &mut metrics.registry;
         let seconds = || Unit::Seconds;
-        registry.register_with_unit("query_duration", "Time to answer a question", seconds(), metrics.query.clone());
-        registry.register_with_unit("event_duration", "Time to handle a typed line or a click", seconds(), metrics.event.clone());
-        registry.register_with_unit("delivery_duration", "Time to draw and deliver a card", seconds(), metrics.delivery.clone());
+        registry.register_with_unit(
+            "query_duration",
+            "Time to answer a question",
+            seconds(),
+            metrics.query.clone(),
+        );
+        registry.register_with_unit(
+            "event_duration",
+            "Time to handle a typed line or a click",
+            seconds(),
+            metrics.event.clone(),
+        );
+        registry.register_with_unit(
+            "delivery_duration",
+            "Time to draw and deliver a card",
+            seconds(),
+            metrics.delivery.clone(),
+        );
         registry.register("requests", "Requests that are not over, by state", metrics.requests.clone());
         registry.register("runs", "Runs waiting for a worker (queued) and held by one", metrics.runs.clone());
         registry.register("undelivered_cards", "Cards due in some place", metrics.undelivered.clone());
-        registry.register("unhandled_events", "Lines and clicks that are not handled", metrics.unhandled.clone());
-        registry.register_with_unit("unsealed_entry_age", "Age of the oldest entry after the newest seal", seconds(), metrics.unsealed_age.clone());
+        registry.register(
+            "unhandled_events",
+            "Lines and clicks that are not handled",
+            metrics.unhandled.clone(),
+        );
+        registry.register_with_unit(
+            "unsealed_entry_age",
+            "Age of the oldest entry after the newest seal",
+            seconds(),
+            metrics.unsealed_age.clone(),
+        );
         metrics
     }
 }
@@ -106,7 +130,11 @@ mod tests {
     fn the_text_names_every_series_with_its_unit() {
         let metrics = Metrics::default();
         metrics.query(Duration::from_millis(3));
-        let gauges = Gauges { open_requests: vec![(RequestState::Awaiting, 2)], unsealed_age_s: 0.5, ..Gauges::default() };
+        let gauges = Gauges {
+            open_requests: vec![(RequestState::Awaiting, 2)],
+            unsealed_age_s: 0.5,
+            ..Gauges::default()
+        };
         let text = metrics.text(&gauges);
         for line in [
             "petrel_requests{state=\"awaiting\"} 2",

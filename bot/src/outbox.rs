@@ -87,7 +87,8 @@ async fn draw_card(app: &App, delivery: &Delivery) -> Result<Value, String> {
 async fn post(app: &App, delivery: &Delivery, card: &Value) -> Result<String, String> {
     match delivery.place.platform() {
         "console" => {
-            let posted: Result<i64, LedgerError> = app.ledger.room_card(delivery, card, Timestamp::now()).await;
+            let posted: Result<i64, LedgerError> =
+                app.ledger.room_card(delivery, card, Timestamp::now()).await;
             posted.map(|id| id.to_string()).map_err(|error| error.to_string())
         }
         other => Err(format!("there is no door to {other}")),

@@ -37,7 +37,8 @@ pub async fn serve(config: Config) -> Result<()> {
     let policy = PolicyHandle::load(&config.policy).context("the policy is not in force")?;
     let listen = config.server.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
-    let key = config.audit.as_ref().map(|audit| checkpoint::signing_key(&audit.signing_key_file)).transpose()?;
+    let key =
+        config.audit.as_ref().map(|audit| checkpoint::signing_key(&audit.signing_key_file)).transpose()?;
     let Some(database) = database::open(&config.database, &stop).await? else { return Ok(()) };
     let app = App::new(config, database.ledger.clone(), policy, stop.clone());
 
@@ -48,7 +49,9 @@ pub async fn serve(config: Config) -> Result<()> {
             tracing::info!(public_key = checkpoint::public_key(&key), "checkpoints of the record are signed");
             tasks.spawn(checkpoint::keep(app.ledger.clone(), audit, key, app.worker.clone(), stop.clone()));
         }
-        None => tracing::warn!("no [audit] in the config: no checkpoint is kept outside the database, so a cut tail would not show"),
+        None => tracing::warn!(
+            "no [audit] in the config: no checkpoint is kept outside the database, so a cut tail would not show"
+        ),
     }
     // Sealed last, so that what the others write while they stop is sealed too.
     let seal_until = CancellationToken::new();
@@ -63,7 +66,9 @@ pub async fn serve(config: Config) -> Result<()> {
     });
     let address = app.config.address("/");
     tracing::info!(address, worker = app.worker, took_ms = begun.elapsed().as_millis(), "ready");
-    let server = axum::serve(listener, router(app.clone()).into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let server =
+        axum::serve(listener, router(app.clone()).into_make_service_with_connect_info::<SocketAddr>())
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
     tasks.spawn(async move {
         if let Err(error) = server.await {
             tracing::error!(%error, "the HTTP server ended");

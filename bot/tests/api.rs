@@ -82,7 +82,8 @@ impl World {
         let app = App::new(config, ledger, policy, CancellationToken::new());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let server = axum::serve(listener, serve::router(app.clone())).with_graceful_shutdown(app.stop.clone().cancelled_owned());
+        let server = axum::serve(listener, serve::router(app.clone()))
+            .with_graceful_shutdown(app.stop.clone().cancelled_owned());
         tokio::spawn(async move { server.await.unwrap() });
         World { app, base, http: reqwest::Client::new() }
     }
@@ -162,7 +163,11 @@ async fn without_a_known_token_nothing_is_told() {
             assert!(answer.text().await.unwrap().contains("[[api.token]]"), "says what to do");
         }
         let (status, problem) = world.call("mallory", Method::GET, path, None).await;
-        assert_eq!(status, StatusCode::FORBIDDEN, "a token whose identity policy does not know: {path} {problem}");
+        assert_eq!(
+            status,
+            StatusCode::FORBIDDEN,
+            "a token whose identity policy does not know: {path} {problem}"
+        );
     }
 }
 
@@ -216,30 +221,46 @@ async fn a_request_is_found_shown_and_voted_on() {
     let request = world.awaiting().await;
     let path = format!("/api/v1/requests/{}", request.id.short());
     let (status, shown) = world.get(&path).await;
-    assert_eq!((status, shown["state"].as_str(), shown["done"].as_bool()), (StatusCode::OK, Some("awaiting"), Some(false)));
+    assert_eq!(
+        (status, shown["state"].as_str(), shown["done"].as_bool()),
+        (StatusCode::OK, Some("awaiting"), Some(false))
+    );
     assert_eq!(shown["card"]["status"], "awaiting 0 of 1");
 
     let votes = format!("{path}/votes");
     let vote = async |who: &str, body: Value| world.call(who, Method::POST, &votes, Some(body)).await;
     let (status, problem) = vote("ann", json!({"verdict": "approve"})).await;
-    assert_eq!((status, problem["refusal"]["refusal"].as_str()), (StatusCode::FORBIDDEN, Some("own-request")), "{problem}");
+    assert_eq!(
+        (status, problem["refusal"]["refusal"].as_str()),
+        (StatusCode::FORBIDDEN, Some("own-request")),
+        "{problem}"
+    );
     let (status, problem) = vote("bob", json!({"verdict": "approve", "digest": "00"})).await;
-    assert_eq!((status, problem["refusal"]["refusal"].as_str()), (StatusCode::CONFLICT, Some("plan-changed")), "{problem}");
+    assert_eq!(
+        (status, problem["refusal"]["refusal"].as_str()),
+        (StatusCode::CONFLICT, Some("plan-changed")),
+        "{problem}"
+    );
     let (status, problem) = vote("bob", json!({"verdict": "perhaps"})).await;
     assert!(status.is_client_error() && problem["detail"].as_str().unwrap().contains("approve"), "{problem}");
-    let (status, approved) = vote("bob", json!({"verdict": "approve", "digest": shown["digest"], "reason": "go"})).await;
+    let (status, approved) =
+        vote("bob", json!({"verdict": "approve", "digest": shown["digest"], "reason": "go"})).await;
     assert_eq!((status, approved["state"].as_str()), (StatusCode::OK, Some("approved")), "{approved}");
     assert_eq!(approved["votes"][0]["reason"], "go");
     let (status, problem) = vote("bob", json!({"verdict": "deny"})).await;
     assert_eq!(status, StatusCode::CONFLICT, "too late: {problem}");
 
-    let (status, cancelled) = world.call("ann", Method::POST, &format!("{path}/cancel"), Some(json!({"reason": "no"}))).await;
+    let (status, cancelled) =
+        world.call("ann", Method::POST, &format!("{path}/cancel"), Some(json!({"reason": "no"}))).await;
     assert_eq!((status, cancelled["state"].as_str()), (StatusCode::OK, Some("cancelled")), "{cancelled}");
 
     let (_, list) = world.get("/api/v1/requests?state=cancelled&person=ann&text=stale").await;
     assert_eq!(list["requests"][0]["id"], request.id.to_string());
     let (status, problem) = world.get("/api/v1/requests?state=gone").await;
-    assert!(status == StatusCode::BAD_REQUEST && problem["detail"].as_str().unwrap().contains("awaiting"), "{problem}");
+    assert!(
+        status == StatusCode::BAD_REQUEST && problem["detail"].as_str().unwrap().contains("awaiting"),
+        "{problem}"
+    );
     let (_, entries) = world.get(&format!("/api/v1/entries?request={}&kind=vote.approved", request.id)).await;
     assert_eq!(entries["entries"].as_array().unwrap().len(), 1, "one vote counted, one entry: {entries}");
     let (status, _) = world.get(&format!("/api/v1/requests/{}", RequestId::new())).await;
@@ -252,7 +273,15 @@ async fn the_description_lists_every_call_and_probes_and_metrics_answer() {
     world.awaiting().await;
     let (_, description) = world.get("/api/openapi.json").await;
     let paths = description["paths"].as_object().unwrap();
-    for path in ["ask", "requests", "requests/{id}", "requests/{id}/votes", "requests/{id}/cancel", "clusters", "entries"] {
+    for path in [
+        "ask",
+        "requests",
+        "requests/{id}",
+        "requests/{id}/votes",
+        "requests/{id}/cancel",
+        "clusters",
+        "entries",
+    ] {
         assert!(paths.contains_key(&format!("/api/v1/{path}")), "{path}: {:?}", paths.keys());
     }
     let text = async |path: &str| {
@@ -265,7 +294,13 @@ async fn the_description_lists_every_call_and_probes_and_metrics_answer() {
     assert!(metrics.contains("petrel_requests{state=\"awaiting\"} 1"), "{metrics}");
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     world.app.stop.cancel();
-    while world.http.get(format!("{}/readyz", world.base)).send().await.is_ok_and(|answer| answer.status().is_success()) {
+    while world
+        .http
+        .get(format!("{}/readyz", world.base))
+        .send()
+        .await
+        .is_ok_and(|answer| answer.status().is_success())
+    {
         assert!(tokio::time::Instant::now() < deadline, "still ready while it stops");
     }
 }

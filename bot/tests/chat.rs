@@ -74,7 +74,10 @@ impl World {
         let server = private::PrivatePostgres::join(&private::test_dir()).await.unwrap();
         let (url, _) = server.database(name).await.unwrap();
         let ledger = Ledger::connect(&Connect { url, connections: 8 }).await.unwrap();
-        let practice = Practice::start(PracticeConfig { name: "prod-eu".into(), ..PracticeConfig::default() }).await.unwrap();
+        let practice =
+            Practice::start(PracticeConfig { name: "prod-eu".into(), ..PracticeConfig::default() })
+                .await
+                .unwrap();
         practice.seed_shop();
         practice.settled().await;
         let folder = tempfile::tempdir().unwrap();
@@ -96,7 +99,14 @@ impl World {
     }
 
     /// As a door makes it durable, in the name of `worker`.
-    async fn receive(&self, key: &str, who: &str, event: &Event, worker: &str, lease: Duration) -> Option<Inbound> {
+    async fn receive(
+        &self,
+        key: &str,
+        who: &str,
+        event: &Event,
+        worker: &str,
+        lease: Duration,
+    ) -> Option<Inbound> {
         let (actor, place) = (actor(who), ops());
         self.app.ledger.receive(key, &actor, &place, event, worker, lease, Timestamp::now()).await.unwrap()
     }
@@ -118,7 +128,13 @@ impl World {
     /// Clicks a button of a card as it is shown.
     async fn click(&self, who: &str, button: &str, card: &Card) -> Option<String> {
         let (request, digest) = (card.request.unwrap(), card.digest.clone().unwrap());
-        let event = Event::Click { button: button.into(), request, digest, reason: Some("because".into()), typed: None };
+        let event = Event::Click {
+            button: button.into(),
+            request,
+            digest,
+            reason: Some("because".into()),
+            typed: None,
+        };
         match self.event(who, event).await {
             Handled::Shown => None,
             Handled::Private(card) => Some(draw::text(&card, str::to_string)),
@@ -127,8 +143,13 @@ impl World {
 
     /// Cards that `viewer` sees in a room, oldest first.
     async fn cards(&self, room: &str, viewer: &str) -> Vec<Card> {
-        let messages = self.app.ledger.room(&Place(format!("console:{room}")), &actor(viewer), None, 50).await.unwrap();
-        messages.into_iter().filter_map(|message| message.card).map(|card| serde_json::from_value(card).unwrap()).collect()
+        let messages =
+            self.app.ledger.room(&Place(format!("console:{room}")), &actor(viewer), None, 50).await.unwrap();
+        messages
+            .into_iter()
+            .filter_map(|message| message.card)
+            .map(|card| serde_json::from_value(card).unwrap())
+            .collect()
     }
 
     /// Waits until the room's only card has this status.
@@ -235,7 +256,10 @@ async fn a_question_is_answered_in_the_room_and_recorded_with_what_was_implied()
     let table = cards[0].table.as_ref().expect("a table");
     assert!(table.rows.iter().any(|row| row[0] == "checkout"), "{table:?}");
     let records = world.records("query.answered").await;
-    assert_eq!((records[0].actor.as_str(), records[0].body["line"].as_str()), ("console:eve", Some("get deploy -n shop -c prod-eu")));
+    assert_eq!(
+        (records[0].actor.as_str(), records[0].body["line"].as_str()),
+        ("console:eve", Some("get deploy -n shop -c prod-eu"))
+    );
     let whoami = world.post("eve", "whoami").await.expect("a private answer");
     assert!(whoami.contains("You are eve"), "{whoami}");
     let stranger = world.post("mallory", "get deploy").await.expect("a private refusal");
@@ -263,7 +287,12 @@ async fn a_slow_cluster_gets_a_first_word_in_time_and_the_answer_later() {
 async fn break_glass_goes_ahead_and_every_room_hears_of_it() {
     let world = World::new("chat_glass").await;
     let after = world.replicas() + 1;
-    assert_eq!(world.post("ann", &format!("break-glass scale deploy/checkout {after} --why 'orders are lost'")).await, None);
+    assert_eq!(
+        world
+            .post("ann", &format!("break-glass scale deploy/checkout {after} --why 'orders are lost'"))
+            .await,
+        None
+    );
     for room in ["ops", "lobby"] {
         let card = world.card(room, "succeeded").await;
         assert!(card.title.starts_with("BREAK-GLASS: scale"), "{}", card.title);
@@ -292,7 +321,8 @@ async fn what_a_dead_process_took_in_is_handled_once_by_another() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(world.cards("ops", "bob").await.len(), 1, "a private answer stays private");
-    let requests = world.app.ledger.requests(&RequestFilter { limit: 10, ..RequestFilter::default() }).await.unwrap();
+    let requests =
+        world.app.ledger.requests(&RequestFilter { limit: 10, ..RequestFilter::default() }).await.unwrap();
     assert_eq!(requests.len(), 1);
 }
 
@@ -302,7 +332,8 @@ async fn a_request_is_listed_shown_and_remembered_for_its_target() {
     world.post("ann", "scale deploy/checkout +1").await;
     let card = world.card("ops", "awaiting 0 of 1").await;
     let id = card.request.unwrap();
-    for line in ["requests".to_string(), format!("request {}", id.short()), "history deploy/checkout".into()] {
+    for line in ["requests".to_string(), format!("request {}", id.short()), "history deploy/checkout".into()]
+    {
         assert_eq!(world.post("eve", &line).await, None, "{line}");
     }
     let begun = Instant::now();
@@ -311,9 +342,15 @@ async fn a_request_is_listed_shown_and_remembered_for_its_target() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let cards = world.cards("ops", "ann").await;
-    let listed = |card: &Card| card.table.as_ref().is_some_and(|table| table.rows.iter().any(|row| row[0] == id.short()));
+    let listed = |card: &Card| {
+        card.table.as_ref().is_some_and(|table| table.rows.iter().any(|row| row[0] == id.short()))
+    };
     assert_eq!(cards.iter().filter(|card| listed(card)).count(), 2);
-    assert!(cards.iter().any(|card| card.fields.iter().any(|(label, value)| label == "Id" && *value == id.to_string())));
+    assert!(
+        cards
+            .iter()
+            .any(|card| card.fields.iter().any(|(label, value)| label == "Id" && *value == id.to_string()))
+    );
     let none = world.post("eve", "request 00000000").await.expect("a private answer");
     assert!(none.contains("there is no request 00000000"), "{none}");
     assert_eq!(world.post("ann", &format!("cancel {} --why 'changed my mind'", id.short())).await, None);

@@ -76,13 +76,15 @@ async fn world(name: &str) -> World {
     let (url, _) = server.database(name).await.unwrap();
     let ledger = Ledger::connect(&Connect { url, connections: 4 }).await.unwrap();
     let people = ["ANN", "BOB", "EVE"];
-    let env = |name: &str| people.contains(&name).then(|| format!("token-of-{}-0123456789", name.to_lowercase()));
+    let env =
+        |name: &str| people.contains(&name).then(|| format!("token-of-{}-0123456789", name.to_lowercase()));
     // Takes connections and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let config = CONFIG.replace("SILENT", &silent.local_addr().unwrap().to_string());
     let config = Config::parse(Path::new("/petrel.toml"), &config, &env).unwrap();
     let policy = actions::policy::Policy::parse("policy.toml", POLICY).unwrap();
-    let app = App::new(config, ledger, actions::policy::PolicyHandle::fixed(policy), CancellationToken::new());
+    let app =
+        App::new(config, ledger, actions::policy::PolicyHandle::fixed(policy), CancellationToken::new());
     tokio::spawn(listen(app.clone()));
     tokio::spawn(outbox::work(app.clone(), "console"));
     World { router: console::router().with_state(app.clone()), app, _silent: silent }
@@ -122,7 +124,9 @@ impl World {
 
     async fn sign_in(&self, person: &str) -> Browser {
         let mut browser = self.stranger();
-        let page = browser.post("/sign-in", &[("token", &format!("token-of-{person}-0123456789"))], "text/html").await;
+        let page = browser
+            .post("/sign-in", &[("token", &format!("token-of-{person}-0123456789"))], "text/html")
+            .await;
         assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
         browser.cookie = page.cookie.split(';').next().unwrap().to_string();
         browser
@@ -193,23 +197,29 @@ impl Browser {
     }
 
     async fn page(response: axum::response::Response) -> Page {
-        let header = |name| response.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("").to_string();
+        let header =
+            |name| response.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("").to_string();
         Page {
             status: response.status(),
             location: header(header::LOCATION),
             cookie: header(header::SET_COOKIE),
             policy: header(header::CONTENT_SECURITY_POLICY),
-            text: String::from_utf8(axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap(),
+            text: String::from_utf8(
+                axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec(),
+            )
+            .unwrap(),
         }
     }
 
     async fn get(&self, path: &str) -> Page {
-        Self::page(self.send(HttpRequest::get(path).header(header::ACCEPT, "text/html"), Body::empty()).await).await
+        Self::page(self.send(HttpRequest::get(path).header(header::ACCEPT, "text/html"), Body::empty()).await)
+            .await
     }
 
     async fn post(&self, path: &str, fields: &[(&str, &str)], accept: &str) -> Page {
         let encode = |text: &str| text.bytes().map(|b| format!("%{b:02X}")).collect::<String>();
-        let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+        let body: Vec<String> =
+            fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
         let request = HttpRequest::post(path)
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::ACCEPT, accept);
@@ -226,8 +236,14 @@ impl Browser {
         let key = RequestId::new().0.simple().to_string();
         let (csrf, id, digest) = (self.csrf().await, request.id.to_string(), request.digest.to_string());
         let fields = [
-            ("csrf", csrf.as_str()), ("key", &key), ("room", "ops"), ("from", "room"), ("request", &id), ("digest", &digest),
-            ("button", button), ("reason", reason),
+            ("csrf", csrf.as_str()),
+            ("key", &key),
+            ("room", "ops"),
+            ("from", "room"),
+            ("request", &id),
+            ("digest", &digest),
+            ("button", button),
+            ("reason", reason),
         ];
         self.post("/click", &fields, accept).await
     }
@@ -253,7 +269,9 @@ impl Live {
                 while let Some((event, rest)) = self.buffer.split_once("\n\n") {
                     let data = event.lines().find_map(|line| line.strip_prefix("data: ")).map(str::to_string);
                     self.buffer = rest.to_string();
-                    let html = data.and_then(|data| Some(serde_json::from_str::<Value>(&data).ok()?["html"].as_str()?.to_string()));
+                    let html = data.and_then(|data| {
+                        Some(serde_json::from_str::<Value>(&data).ok()?["html"].as_str()?.to_string())
+                    });
                     if let Some(html) = html.filter(|html| fits(html)) {
                         return html;
                     }
@@ -262,7 +280,9 @@ impl Live {
                 self.buffer.push_str(std::str::from_utf8(&frame).unwrap());
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("no event: {what}"))
+        tokio::time::timeout(Duration::from_secs(20), wait)
+            .await
+            .unwrap_or_else(|_| panic!("no event: {what}"))
     }
 }
 
@@ -280,7 +300,10 @@ async fn every_page_needs_a_session_and_comes_back_after_signing_in() {
         let response = stranger.send(HttpRequest::get(path), Body::empty()).await;
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{path}");
     }
-    assert_eq!(stranger.post("/say", &[("text", "help")], "application/json").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        stranger.post("/say", &[("text", "help")], "application/json").await.status,
+        StatusCode::UNAUTHORIZED
+    );
     let ann = world.sign_in("ann").await;
     for path in ["/", "/requests", "/audit", "/help"] {
         assert_eq!(ann.get(path).await.status, StatusCode::OK, "{path}");
@@ -301,7 +324,10 @@ async fn a_wrong_token_is_refused_recorded_and_not_repeated_for_ever() {
     let filter = EntryFilter { kind: Some("sign_in.".into()), limit: 50, ..EntryFilter::default() };
     let entries = world.app.ledger.entries(&filter).await.unwrap();
     assert_eq!(entries.len(), 10);
-    assert!(entries.iter().all(|entry| !entry.body.to_string().contains("secret-guess")), "a token is in the record");
+    assert!(
+        entries.iter().all(|entry| !entry.body.to_string().contains("secret-guess")),
+        "a token is in the record"
+    );
 }
 
 #[tokio::test]
@@ -345,10 +371,19 @@ async fn a_form_from_elsewhere_changes_nothing() {
     let others = ann.csrf().await;
     for csrf in ["", "0000", &others] {
         let fields = [
-            ("csrf", csrf), ("key", "k0123456789"), ("room", "ops"), ("from", "room"), ("request", &id), ("digest", &digest),
+            ("csrf", csrf),
+            ("key", "k0123456789"),
+            ("room", "ops"),
+            ("from", "room"),
+            ("request", &id),
+            ("digest", &digest),
             ("button", "approve"),
         ];
-        assert_eq!(bob.post("/click", &fields, "application/json").await.status, StatusCode::FORBIDDEN, "{csrf:?}");
+        assert_eq!(
+            bob.post("/click", &fields, "application/json").await.status,
+            StatusCode::FORBIDDEN,
+            "{csrf:?}"
+        );
     }
     let forged = HttpRequest::post("/say")
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
@@ -371,7 +406,8 @@ async fn hostile_text_is_shown_and_not_obeyed() {
     let fields = [("csrf", csrf.as_str()), ("key", "k0123456789"), ("room", "ops"), ("text", HOSTILE)];
     let said = ann.post("/say", &fields, "application/json").await;
     assert_eq!(said.status, StatusCode::OK, "{}", said.text);
-    let shown = ["/".to_string(), "/requests".to_string(), format!("/requests/{}", request.id), "/audit".to_string()];
+    let shown =
+        ["/".to_string(), "/requests".to_string(), format!("/requests/{}", request.id), "/audit".to_string()];
     for path in shown {
         let page = ann.get(&path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}");
@@ -393,7 +429,8 @@ async fn an_approval_redraws_the_card_in_every_open_room() {
     assert!(waiting.contains("data-button=\"approve\""), "{waiting}");
     let page = bob.click(&request, "approve", "", "application/json").await;
     assert_eq!((page.status, page.text.as_str()), (StatusCode::OK, "{\"notice\":null}"));
-    let approved = live.until("the edit", |html| html.contains(&id) && !html.contains("data-button=\"approve\"")).await;
+    let approved =
+        live.until("the edit", |html| html.contains(&id) && !html.contains("data-button=\"approve\"")).await;
     let element = |html: &str| html.split(" id=\"").nth(1).unwrap().split('"').next().unwrap().to_string();
     assert_eq!(element(&waiting), element(&approved), "the card is edited in place");
     assert!(approved.contains("bob"), "{approved}");
@@ -428,7 +465,10 @@ async fn a_requester_who_approves_is_refused_in_private() {
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.text.contains("You asked for this yourself"), "{}", page.text);
     assert!(!bob.get("/").await.text.contains("You asked for this yourself"), "others see it");
-    assert_eq!(world.app.ledger.view(request.id).await.unwrap().unwrap().request.state, RequestState::Awaiting);
+    assert_eq!(
+        world.app.ledger.view(request.id).await.unwrap().unwrap().request.state,
+        RequestState::Awaiting
+    );
 }
 
 #[tokio::test]
@@ -450,8 +490,13 @@ async fn the_same_click_twice_is_one_click() {
     let request = world.request("stale cache").await;
     let (csrf, id, digest) = (bob.csrf().await, request.id.to_string(), request.digest.to_string());
     let fields = [
-        ("csrf", csrf.as_str()), ("key", "k0123456789"), ("room", "ops"), ("from", "room"), ("request", &id),
-        ("digest", &digest), ("button", "approve"),
+        ("csrf", csrf.as_str()),
+        ("key", "k0123456789"),
+        ("room", "ops"),
+        ("from", "room"),
+        ("request", &id),
+        ("digest", &digest),
+        ("button", "approve"),
     ];
     for _ in 0..2 {
         assert_eq!(bob.post("/click", &fields, "application/json").await.text, "{\"notice\":null}");
@@ -479,6 +524,12 @@ async fn a_typed_line_is_in_the_room_and_its_answer_follows() {
 async fn a_cluster_that_never_answers_does_not_keep_the_page() {
     let world = world("console_silent").await;
     let ann = world.sign_in("ann").await;
-    let page = tokio::time::timeout(Duration::from_secs(8), ann.get("/clusters")).await.expect("the page waits for a dead cluster");
-    assert!(page.text.contains("data-cluster=\"prod-eu\"") && page.text.contains("no answer"), "{}", page.text);
+    let page = tokio::time::timeout(Duration::from_secs(8), ann.get("/clusters"))
+        .await
+        .expect("the page waits for a dead cluster");
+    assert!(
+        page.text.contains("data-cluster=\"prod-eu\"") && page.text.contains("no answer"),
+        "{}",
+        page.text
+    );
 }

@@ -20,7 +20,11 @@ fn deployment() -> ObjectRef {
 }
 
 fn patch(replicas: u32) -> Step {
-    Step::Patch { object: deployment(), kind: PatchKind::Merge, body: json!({"spec": {"replicas": replicas}}) }
+    Step::Patch {
+        object: deployment(),
+        kind: PatchKind::Merge,
+        body: json!({"spec": {"replicas": replicas}}),
+    }
 }
 
 fn plan() -> Plan {
@@ -76,7 +80,10 @@ fn ask() -> Ask {
 
 fn needs(votes: u32, type_cluster: bool) -> Decision {
     let groups = vec!["sre".into(), "leads".into()];
-    Decision::Needs { rule: "production needs people".into(), quorum: Quorum { votes, groups, within_s: 1800, type_cluster } }
+    Decision::Needs {
+        rule: "production needs people".into(),
+        quorum: Quorum { votes, groups, within_s: 1800, type_cluster },
+    }
 }
 
 fn request(ask: Ask, decision: Decision) -> Request {
@@ -106,7 +113,12 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 /// A run that has come so far.
-fn with_run(request: Request, phase: Phase, progress: Option<&str>, steps: &[(Phase, StepState)]) -> RequestView {
+fn with_run(
+    request: Request,
+    phase: Phase,
+    progress: Option<&str>,
+    steps: &[(Phase, StepState)],
+) -> RequestView {
     let run = Run {
         id: "0199d2f0-0000-7000-8000-0000aaaa0001".parse().unwrap(),
         request: request.id,
@@ -114,7 +126,8 @@ fn with_run(request: Request, phase: Phase, progress: Option<&str>, steps: &[(Ph
         phase,
         attempt: 1,
         verify_until: steps.contains(&(Phase::Act, StepState::Done)).then(|| at(400)),
-        undo_because: (phase == Phase::Undo || steps.iter().any(|(phase, _)| *phase == Phase::Undo)).then(|| "2 pods crash-loop".into()),
+        undo_because: (phase == Phase::Undo || steps.iter().any(|(phase, _)| *phase == Phase::Undo))
+            .then(|| "2 pods crash-loop".into()),
         progress: progress.map(String::from),
         started_at: Some(at(60)),
         ended_at: (phase == Phase::Done).then(|| at(100)),
@@ -200,7 +213,8 @@ states! {
 
 #[test]
 fn all_about_a_request() {
-    let view = with_run(verifying(), Phase::Verify, Some("4 of 6 pods ready"), &[(Phase::Act, StepState::Done)]);
+    let view =
+        with_run(verifying(), Phase::Verify, Some("4 of 6 pods ready"), &[(Phase::Act, StepState::Done)]);
     insta::assert_snapshot!(draw::text(&draw::details(&view, &labels(), at(120)), str::to_string));
 }
 

@@ -15,7 +15,8 @@ fn clusters() -> Vec<String> {
 /// In a room without defaults.
 fn typed(line: &str) -> Result<Line, String> {
     let clusters = clusters();
-    parse(line, &Context { clusters: &clusters, cluster: None, namespace: None }).map_err(|card| draw::text(&card, str::to_string))
+    parse(line, &Context { clusters: &clusters, cluster: None, namespace: None })
+        .map_err(|card| draw::text(&card, str::to_string))
 }
 
 fn wrong(line: &str) -> String {
@@ -32,7 +33,10 @@ fn every_example() -> Vec<String> {
     commands
         .map(|command| {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let example = help.trim().strip_prefix("Example: ").unwrap_or_else(|| panic!("{} has no example", command.get_name()));
+            let example = help
+                .trim()
+                .strip_prefix("Example: ")
+                .unwrap_or_else(|| panic!("{} has no example", command.get_name()));
             example.lines().next().unwrap_or_default().to_string()
         })
         .collect()
@@ -73,7 +77,9 @@ fn a_room_with_defaults_fills_in_cluster_and_namespace_and_the_line_can_say_othe
     let Ok(Line::Ask(line)) = parse("Scale deploy/checkout 6", &room) else { panic!("not an ask") };
     assert_eq!(line.canonical, "scale deploy/checkout 6 -n shop -c prod-eu");
     assert_eq!(line.target.to_string(), "prod-eu: shop/Deployment checkout");
-    let Ok(Line::Ask(line)) = parse("scale deploy/checkout 6 -c staging --why 'load test'", &room) else { panic!("not an ask") };
+    let Ok(Line::Ask(line)) = parse("scale deploy/checkout 6 -c staging --why 'load test'", &room) else {
+        panic!("not an ask")
+    };
     assert_eq!((line.target.cluster.as_str(), line.why.as_deref()), ("staging", Some("load test")));
     let Ok(Line::Query(line)) = parse("get pods -A", &room) else { panic!("not a query") };
     assert_eq!((line.namespace, line.canonical.as_str()), (None, "get pods -A -c prod-eu"));
@@ -81,7 +87,11 @@ fn a_room_with_defaults_fills_in_cluster_and_namespace_and_the_line_can_say_othe
 
 #[test]
 fn break_glass_goes_before_an_action_and_needs_a_reason() {
-    let Ok(Line::Ask(line)) = typed("break-glass restart deploy/checkout -n shop -c prod-eu --why 'all hang'") else { panic!("not an ask") };
+    let Ok(Line::Ask(line)) =
+        typed("break-glass restart deploy/checkout -n shop -c prod-eu --why 'all hang'")
+    else {
+        panic!("not an ask")
+    };
     assert!(line.break_glass);
     assert_eq!(line.canonical, "break-glass restart deploy/checkout --why \"all hang\" -n shop -c prod-eu");
     assert!(wrong("break-glass restart deploy/checkout -n shop -c prod-eu").contains("--why"));
@@ -132,7 +142,10 @@ fn a_reason_is_added_where_it_belongs() {
 fn completion_offers_what_may_stand_there() {
     let clusters = clusters();
     let context = Context { clusters: &clusters, ..Context::default() };
-    let names = Names { namespaces: vec!["shop".into()], targets: vec!["deploy/cart".into(), "deploy/checkout".into()] };
+    let names = Names {
+        namespaces: vec!["shop".into()],
+        targets: vec!["deploy/cart".into(), "deploy/checkout".into()],
+    };
     let offered = |text: &str| complete(text, text.len(), &context, &names);
     assert_eq!(offered("scal"), ["scale"]);
     assert_eq!(offered("scale deploy/ch"), ["deploy/checkout"]);
@@ -151,17 +164,39 @@ fn completion_offers_what_may_stand_there() {
 fn docs_commands_is_current() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/COMMANDS.md");
     let page = std::fs::read_to_string(file).expect("docs/COMMANDS.md");
-    assert!(page == reference(), "docs/COMMANDS.md is not current; run: petrel docs commands > docs/COMMANDS.md");
+    assert!(
+        page == reference(),
+        "docs/COMMANDS.md is not current; run: petrel docs commands > docs/COMMANDS.md"
+    );
 }
 
 /// Lines that are nearly right, because pure noise never gets past the first word.
 fn likely() -> impl Strategy<Value = String> {
     let word = prop_oneof![
-        Just("scale".to_string()), Just("break-glass".into()), Just("set-image".into()), Just("run-job".into()),
-        Just("logs".into()), Just("get".into()), Just("requests".into()), Just("approve".into()), Just("help".into()),
-        Just("deploy/checkout".into()), Just("6".into()), Just("-n".into()), Just("shop".into()), Just("-c".into()),
-        Just("prod-eu".into()), Just("--why".into()), Just("--dry-run".into()), Just("-A".into()), Just("--".into()),
-        Just("--help".into()), Just("--why=x".into()), Just("\"".into()), "[a-z/=:-]{0,8}", "\\PC{0,6}",
+        Just("scale".to_string()),
+        Just("break-glass".into()),
+        Just("set-image".into()),
+        Just("run-job".into()),
+        Just("logs".into()),
+        Just("get".into()),
+        Just("requests".into()),
+        Just("approve".into()),
+        Just("help".into()),
+        Just("deploy/checkout".into()),
+        Just("6".into()),
+        Just("-n".into()),
+        Just("shop".into()),
+        Just("-c".into()),
+        Just("prod-eu".into()),
+        Just("--why".into()),
+        Just("--dry-run".into()),
+        Just("-A".into()),
+        Just("--".into()),
+        Just("--help".into()),
+        Just("--why=x".into()),
+        Just("\"".into()),
+        "[a-z/=:-]{0,8}",
+        "\\PC{0,6}",
     ];
     proptest::collection::vec(word, 0..9).prop_map(|words| words.join(" "))
 }

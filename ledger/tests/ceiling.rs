@@ -31,7 +31,8 @@ async fn of_submits_and_votes_at_once_only_as_many_are_approved_as_there_is_room
     for full in outcomes.into_iter().filter_map(Result::err) {
         assert_eq!(full, Full { ceiling: ceilings[0].clone(), at_work: 4 });
     }
-    let approved = RequestFilter { states: vec![RequestState::Approved], limit: 100, ..RequestFilter::default() };
+    let approved =
+        RequestFilter { states: vec![RequestState::Approved], limit: 100, ..RequestFilter::default() };
     assert_eq!(ledger.requests(&approved).await.unwrap().len(), 4);
 }
 
@@ -63,7 +64,11 @@ async fn each_ceiling_counts_what_it_names() {
             assert_eq!(stored.is_ok(), has_room.contains(&what), "{each:?}, another {what}");
             match stored {
                 Ok(_) => drop(ledger.cancel(request.id, &actor("ann"), None, NOW).await.unwrap().unwrap()),
-                Err(_) => assert_eq!(ledger.view(request.id).await.unwrap(), None, "what there is no room for is not stored"),
+                Err(_) => assert_eq!(
+                    ledger.view(request.id).await.unwrap(),
+                    None,
+                    "what there is no room for is not stored"
+                ),
             }
         }
     }

@@ -34,11 +34,17 @@ async fn claim(ledger: &Ledger, worker: &str, lease: Duration) -> Vec<Delivery> 
 async fn the_same_key_says_it_once_also_when_said_by_many_at_once() {
     let (ledger, _) = fresh("say").await;
     let card = json!({ "title": "hello \u{0} <b>" });
-    let said = futures::future::join_all((0..16).map(|_| async { ledger.say("k1", &ops(), None, &card).await.unwrap() })).await;
+    let said = futures::future::join_all(
+        (0..16).map(|_| async { ledger.say("k1", &ops(), None, &card).await.unwrap() }),
+    )
+    .await;
     assert!(said.iter().all(|id| *id == said[0]));
     let due = claim(&ledger, "w", LONG).await;
     assert_eq!(due.len(), 1);
-    assert_eq!((due[0].card, &due[0].subject, due[0].version, due[0].attempts), (said[0], &CardSubject::Said(card), 1, 0));
+    assert_eq!(
+        (due[0].card, &due[0].subject, due[0].version, due[0].attempts),
+        (said[0], &CardSubject::Said(card), 1, 0)
+    );
     assert!(ledger.delivered(&due[0], "m1").await.unwrap());
     assert_eq!(claim(&ledger, "w", LONG).await, []);
 }
@@ -109,9 +115,13 @@ async fn an_event_comes_in_once_whatever_the_number_of_retries() {
         let (ann, ops, event) = (ann(), ops(), line("get pods"));
         ledger.receive("slack:E1", &ann, &ops, &event, "w", LONG, Timestamp::now()).await.unwrap()
     };
-    let received: Vec<_> = futures::future::join_all((0..16).map(|_| receive())).await.into_iter().flatten().collect();
+    let received: Vec<_> =
+        futures::future::join_all((0..16).map(|_| receive())).await.into_iter().flatten().collect();
     assert_eq!(received.len(), 1);
-    assert_eq!((&received[0].actor, &received[0].place, &received[0].event), (&ann(), &ops(), &line("get pods")));
+    assert_eq!(
+        (&received[0].actor, &received[0].place, &received[0].event),
+        (&ann(), &ops(), &line("get pods"))
+    );
     assert_eq!(ledger.claim_inbox("other", LONG, 10).await.unwrap(), [], "the receiver holds it");
     ledger.handled(&received[0]).await.unwrap();
     assert_eq!(receive().await, None, "the key is known after it was handled, too");
@@ -156,7 +166,10 @@ async fn what_this_build_cannot_read_holds_up_nothing_else() {
     let events = ledger.claim_inbox("w", LONG, 9).await.unwrap();
     assert_eq!(events.iter().map(|event| event.key.as_str()).collect::<Vec<_>>(), ["2"]);
     let due = claim(&ledger, "w", LONG).await;
-    assert_eq!(due.iter().map(|delivery| &delivery.subject).collect::<Vec<_>>(), [&CardSubject::Said(json!("2"))]);
+    assert_eq!(
+        due.iter().map(|delivery| &delivery.subject).collect::<Vec<_>>(),
+        [&CardSubject::Said(json!("2"))]
+    );
 }
 
 #[tokio::test]
@@ -169,7 +182,10 @@ async fn a_typed_line_is_shown_once_and_only_in_its_room() {
     ledger.room_line("k2", &dev, &bob(), "get pods", now).await.unwrap();
     let room = ledger.room(&ops(), &bob(), None, 10).await.unwrap();
     assert_eq!(room.len(), 1);
-    assert_eq!((room[0].id, room[0].author.clone(), room[0].text.as_deref(), &room[0].card), (id, Some(ann()), Some("scale <b>\u{fffd}"), &None));
+    assert_eq!(
+        (room[0].id, room[0].author.clone(), room[0].text.as_deref(), &room[0].card),
+        (id, Some(ann()), Some("scale <b>\u{fffd}"), &None)
+    );
     assert_eq!(ledger.room(&dev, &ann(), None, 10).await.unwrap()[0].text.as_deref(), Some("get pods"));
 }
 
@@ -179,7 +195,9 @@ async fn a_room_is_read_page_by_page_oldest_first() {
     for n in 0..7 {
         ledger.room_line(&format!("k{n}"), &ops(), &ann(), &n.to_string(), Timestamp::now()).await.unwrap();
     }
-    let texts = |room: &[ledger::RoomMessage]| room.iter().filter_map(|message| message.text.clone()).collect::<String>();
+    let texts = |room: &[ledger::RoomMessage]| {
+        room.iter().filter_map(|message| message.text.clone()).collect::<String>()
+    };
     let newest = ledger.room(&ops(), &ann(), None, 4).await.unwrap();
     let older = ledger.room(&ops(), &ann(), Some(newest[0].id), 4).await.unwrap();
     assert_eq!((texts(&newest), texts(&older)), ("3456".into(), "012".into()));
@@ -195,7 +213,10 @@ async fn a_card_is_one_message_that_is_edited_and_an_overtaken_worker_changes_no
     let now = Timestamp::now();
     let id = ledger.room_card(&quick, &json!("old"), now).await.unwrap();
     let shown = ledger.room_message(id, &bob()).await.unwrap().unwrap();
-    assert_eq!((shown.card, shown.edited_at, shown.request, shown.author), (Some(json!("old")), None, Some(request), None));
+    assert_eq!(
+        (shown.card, shown.edited_at, shown.request, shown.author),
+        (Some(json!("old")), None, Some(request), None)
+    );
     assert_eq!(ledger.room_card(&quick, &json!("new"), now).await.unwrap(), id);
     assert_eq!(ledger.room_card(&slow, &json!("stale"), now).await.unwrap(), id);
     let room = ledger.room(&ops(), &bob(), None, 10).await.unwrap();
@@ -218,7 +239,11 @@ async fn a_private_card_is_seen_by_its_actor_alone() {
 async fn a_lease_has_one_holder_and_its_epoch_grows_with_each_change() {
     let (ledger, _) = fresh("lease").await;
     let take = async |holder: &str, lasts| ledger.take_lease("checkpoint", holder, lasts).await.unwrap();
-    let held: Vec<_> = futures::future::join_all(["a", "b", "c", "d"].map(|holder| take(holder, LONG))).await.into_iter().flatten().collect();
+    let held: Vec<_> = futures::future::join_all(["a", "b", "c", "d"].map(|holder| take(holder, LONG)))
+        .await
+        .into_iter()
+        .flatten()
+        .collect();
     assert_eq!(held.len(), 1);
     let held = &held[0];
     assert_eq!(take(&held.holder, LONG).await.as_ref(), Some(held), "renewed");
@@ -256,8 +281,10 @@ async fn whoever_listens_hears_of_cards_and_rooms_and_of_a_lost_connection() {
 }
 
 async fn listening(pool: &sqlx::PgPool) -> i64 {
-    sqlx::query_scalar("select count(*) from pg_stat_activity where datname = current_database() and query ilike 'listen%'")
-        .fetch_one(pool)
-        .await
-        .unwrap()
+    sqlx::query_scalar(
+        "select count(*) from pg_stat_activity where datname = current_database() and query ilike 'listen%'",
+    )
+    .fetch_one(pool)
+    .await
+    .unwrap()
 }

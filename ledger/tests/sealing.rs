@@ -18,13 +18,24 @@ pub async fn sealer(ledger: &Ledger) -> Lease {
 /// Records `count` entries on their own.
 pub async fn record(ledger: &Ledger, count: usize) {
     for at in 0..count {
-        ledger.record("query.get", "console:ann", None, &json!({ "at": at, "said": "ä\u{0}\n" }), Timestamp::now()).await.unwrap();
+        ledger
+            .record(
+                "query.get",
+                "console:ann",
+                None,
+                &json!({ "at": at, "said": "ä\u{0}\n" }),
+                Timestamp::now(),
+            )
+            .await
+            .unwrap();
     }
 }
 
 /// Another replica.
 async fn connect(owner_url: &str) -> Ledger {
-    Ledger::connect(&Connect { url: owner_url.replace("petrel_owner", "petrel"), connections: 4 }).await.unwrap()
+    Ledger::connect(&Connect { url: owner_url.replace("petrel_owner", "petrel"), connections: 4 })
+        .await
+        .unwrap()
 }
 
 pub async fn verify(ledger: &Ledger) -> Verified {
@@ -54,7 +65,10 @@ async fn what_waits_to_be_sealed_is_listed_until_it_is() {
     let found = verify(&ledger).await;
     assert_eq!((found.entries, found.unsealed_total, found.unsealed.len(), found.faults_total), (3, 2, 2, 0));
     let listed = ledger.entries(&EntryFilter { limit: 10, ..Default::default() }).await.unwrap();
-    assert_eq!(listed.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [None, None, Some(3), Some(2), Some(1)]);
+    assert_eq!(
+        listed.iter().map(|entry| entry.seq).collect::<Vec<_>>(),
+        [None, None, Some(3), Some(2), Some(1)]
+    );
     assert_eq!(ledger.seal(&lease).await.unwrap(), 2);
     assert_eq!(ledger.seal(&lease).await.unwrap(), 0);
     assert_sound(&verify(&ledger).await, 5);
@@ -86,7 +100,13 @@ async fn many_writers_with_rollbacks_and_two_sealers_fighting_end_in_one_gapless
 }
 
 /// Some alone, some in transactions of several, of which some are rolled back; until the sealers have fought enough.
-async fn write(writer: u64, ledger: &Ledger, owner: &PgPool, committed: &AtomicU64, enough: impl Fn() -> bool) {
+async fn write(
+    writer: u64,
+    ledger: &Ledger,
+    owner: &PgPool,
+    committed: &AtomicU64,
+    enough: impl Fn() -> bool,
+) {
     for round in (0..).take_while(|round| *round < 20 || !enough()) {
         if (writer + round).is_multiple_of(3) {
             record(ledger, 1).await;
@@ -120,7 +140,9 @@ async fn fight(ledger: Ledger, me: usize, turns: Arc<[AtomicU64; 2]>) {
         if had(me) > had(1 - me) {
             let lease = lost.as_ref().expect("it has had a turn");
             assert_eq!(ledger.seal(lease).await.unwrap(), 0, "a lost lease must not seal");
-        } else if let Some(lease) = ledger.take_lease("sealer", &format!("sealer {me}"), Duration::from_secs(5)).await.unwrap() {
+        } else if let Some(lease) =
+            ledger.take_lease("sealer", &format!("sealer {me}"), Duration::from_secs(5)).await.unwrap()
+        {
             let sealed = ledger.seal(&lease).await.unwrap() > 0;
             ledger.give_lease(&lease).await.unwrap();
             lost = Some(lease);
@@ -160,7 +182,10 @@ async fn a_transaction_that_commits_long_after_later_ones_is_sealed_too() {
     record(&ledger, 1).await;
     assert_eq!(ledger.seal(&lease).await.unwrap(), 3);
     assert_sound(&verify(&ledger).await, 9);
-    let late = ledger.entries(&EntryFilter { kind: Some("late".into()), limit: 9, ..Default::default() }).await.unwrap();
+    let late = ledger
+        .entries(&EntryFilter { kind: Some("late".into()), limit: 9, ..Default::default() })
+        .await
+        .unwrap();
     assert_eq!(late.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [Some(8), Some(7)]);
 }
 
@@ -172,7 +197,10 @@ async fn the_chain_can_be_computed_by_anyone_from_its_description() {
     for _ in 0..2 {
         record(&ledger, 3).await;
         let request = Some(ledger::RequestId::new());
-        ledger.record("vote.approved", "slack:T1:U2", request, &json!(["é", 1.5]), Timestamp::now()).await.unwrap();
+        ledger
+            .record("vote.approved", "slack:T1:U2", request, &json!(["é", 1.5]), Timestamp::now())
+            .await
+            .unwrap();
         assert_eq!(ledger.seal(&lease).await.unwrap(), 4);
     }
     let computed: String = sqlx::query_scalar(
@@ -243,7 +271,10 @@ async fn a_record_restored_from_a_dump_goes_on() {
     .await
     .unwrap();
     let mut late = owner.begin().await.unwrap();
-    sqlx::query("insert into entry (at, kind, actor, body) values (now(), 'late', 'test:late', '1')").execute(&mut *late).await.unwrap();
+    sqlx::query("insert into entry (at, kind, actor, body) values (now(), 'late', 'test:late', '1')")
+        .execute(&mut *late)
+        .await
+        .unwrap();
     record(&ledger, 1).await;
     assert_eq!(ledger.seal(&lease).await.unwrap(), 3, "two from before the restore, one from after");
     assert_eq!(ledger.seal(&lease).await.unwrap(), 0);

@@ -46,9 +46,18 @@ async fn the_database_refuses_every_change_for_the_serving_role_and_for_the_owne
     let (ledger, owner_url) = fresh("refuse").await;
     record(&ledger, 1).await;
     ledger.seal(&sealer(&ledger).await).await.unwrap();
-    for (url, why) in [(owner_url.replace("petrel_owner", "petrel"), "permission denied"), (owner_url, "append-only")] {
+    for (url, why) in
+        [(owner_url.replace("petrel_owner", "petrel"), "permission denied"), (owner_url, "append-only")]
+    {
         let pool = owner(&url).await;
-        for change in ["update entry set kind = 'x'", "delete from entry", "truncate entry", "update seal set epoch = 9", "delete from seal", "truncate seal"] {
+        for change in [
+            "update entry set kind = 'x'",
+            "delete from entry",
+            "truncate entry",
+            "update seal set epoch = 9",
+            "delete from seal",
+            "truncate seal",
+        ] {
             let error = raw_sql(change).execute(&pool).await.expect_err(change).to_string();
             assert!(error.contains(why), "{change}: {error}");
         }
@@ -72,7 +81,10 @@ async fn an_edit_of_any_column_is_found_where_it_was_made() {
 
 #[tokio::test]
 async fn swapped_entries_are_found() {
-    let faults = faults_after("swap", "update entry e set (at, body) = (select at, body from entry o where o.id = 9 - e.id) where id in (4, 5)");
+    let faults = faults_after(
+        "swap",
+        "update entry e set (at, body) = (select at, body from entry o where o.id = 9 - e.id) where id in (4, 5)",
+    );
     assert_eq!(faults.await, [Fault::Edited { seq: 4, id: 4 }, Fault::Edited { seq: 5, id: 5 }]);
 }
 
@@ -91,13 +103,20 @@ async fn a_removed_seal_is_found_and_its_entries_are_named() {
 
 #[tokio::test]
 async fn a_removed_middle_with_its_seal_is_found() {
-    let faults = faults_after("bothgone", "delete from seal where first_seq = 11; delete from entry where id between 11 and 20").await;
+    let faults = faults_after(
+        "bothgone",
+        "delete from seal where first_seq = 11; delete from entry where id between 11 and 20",
+    )
+    .await;
     assert_eq!(faults, [Fault::Missing { from: 11, to: 20 }]);
 }
 
 #[tokio::test]
 async fn removed_entries_at_the_end_are_found_by_their_seal() {
-    assert_eq!(faults_after("tailgone", "delete from entry where id > 25").await, [Fault::Missing { from: 26, to: 30 }]);
+    assert_eq!(
+        faults_after("tailgone", "delete from entry where id > 25").await,
+        [Fault::Missing { from: 26, to: 30 }]
+    );
 }
 
 #[tokio::test]
@@ -112,12 +131,16 @@ async fn an_entry_put_in_afterwards_is_found() {
 
 #[tokio::test]
 async fn an_edited_seal_is_told_from_an_edited_entry() {
-    let overlay = |at: i32| format!("overlay(hash placing '\\x{}' from {} for 32)", "ab".repeat(32), at * 32 + 1);
+    let overlay =
+        |at: i32| format!("overlay(hash placing '\\x{}' from {} for 32)", "ab".repeat(32), at * 32 + 1);
     for (at, seq) in [(0, 11), (4, 15), (9, 20)] {
-        let faults = faults_after("sealedit", &format!("update seal set hash = {} where first_seq = 11", overlay(at))).await;
+        let faults =
+            faults_after("sealedit", &format!("update seal set hash = {} where first_seq = 11", overlay(at)))
+                .await;
         assert_eq!(faults, [Fault::Broken { seq }], "hash {at}");
     }
-    let faults = faults_after("sealprev", "update seal set prev_hash = sha256('x') where first_seq = 11").await;
+    let faults =
+        faults_after("sealprev", "update seal set prev_hash = sha256('x') where first_seq = 11").await;
     assert_eq!(faults, [Fault::Broken { seq: 11 }, Fault::Edited { seq: 11, id: 11 }]);
 }
 
@@ -125,7 +148,10 @@ async fn an_edited_seal_is_told_from_an_edited_entry() {
 async fn a_cut_tail_is_found_with_a_checkpoint() {
     let (ledger, owner) = thirty("cut").await;
     let signed = checkpoint(&ledger).await;
-    assert_eq!(ledger.verify(std::slice::from_ref(&signed), Some(&signed.key), |_, _| {}).await.unwrap().faults, []);
+    assert_eq!(
+        ledger.verify(std::slice::from_ref(&signed), Some(&signed.key), |_, _| {}).await.unwrap().faults,
+        []
+    );
     tamper(&owner, "delete from seal where first_seq = 21; delete from entry where id > 20").await;
     assert_eq!(verify(&ledger).await.faults, [], "nothing inside the database shows it");
     let found = ledger.verify(&[signed], None, |_, _| {}).await.unwrap();
@@ -154,7 +180,9 @@ async fn a_checkpoint_counts_only_with_the_right_signature() {
     let moved = Checkpoint { seq: 29, ..signed.clone() };
     let later = Checkpoint { at: signed.at + jiff::Span::new().seconds(1), ..signed.clone() };
     let broken = Checkpoint { hash: "zz".into(), ..signed.clone() };
-    for (checkpoint, trusted) in [(&signed, Some(other.as_str())), (&moved, None), (&later, None), (&broken, None)] {
+    for (checkpoint, trusted) in
+        [(&signed, Some(other.as_str())), (&moved, None), (&later, None), (&broken, None)]
+    {
         let found = ledger.verify(std::slice::from_ref(checkpoint), trusted, |_, _| {}).await.unwrap();
         assert_eq!(found.faults, [Fault::BadSignature { seq: checkpoint.seq }]);
     }
@@ -182,17 +210,36 @@ async fn the_export_holds_every_sealed_entry_in_order_and_says_what_is_gone() {
     tamper(&owner, "delete from entry where id = 7").await;
     record(&ledger, 1).await;
     let mut lines = Vec::new();
-    let count = ledger.export(None, |line| { lines.push(line.to_string()); Ok(()) }).await.unwrap();
+    let count = ledger
+        .export(None, |line| {
+            lines.push(line.to_string());
+            Ok(())
+        })
+        .await
+        .unwrap();
     assert_eq!((count, lines.len()), (30, 30));
-    let lines: Vec<serde_json::Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(lines.iter().zip(1..).all(|(line, seq)| line["seq"] == seq && line["hash"].as_str().unwrap().len() == 64));
+    let lines: Vec<serde_json::Value> =
+        lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(
+        lines
+            .iter()
+            .zip(1..)
+            .all(|(line, seq)| line["seq"] == seq && line["hash"].as_str().unwrap().len() == 64)
+    );
     assert_eq!(lines[6]["missing"], true);
     assert_eq!((&lines[29]["body"]["at"], &lines[29]["body"]["said"]), (&9.into(), &"ä\u{0}\n".into()));
     assert_eq!(lines[29]["hash"], checkpoint(&ledger).await.hash.as_str());
     let mut since = 0;
-    ledger.export(Some(25), |_| { since += 1; Ok(()) }).await.unwrap();
+    ledger
+        .export(Some(25), |_| {
+            since += 1;
+            Ok(())
+        })
+        .await
+        .unwrap();
     assert_eq!(since, 5);
-    let refused = ledger.export(None, |_| Err(std::io::Error::other("disk full"))).await.unwrap_err().to_string();
+    let refused =
+        ledger.export(None, |_| Err(std::io::Error::other("disk full"))).await.unwrap_err().to_string();
     assert!(refused.contains("disk full"), "{refused}");
 }
 
@@ -201,7 +248,11 @@ async fn entries_are_listed_newest_first_and_by_filter() {
     let (ledger, _) = fresh("list").await;
     let request = ledger::RequestId::new();
     let now: Timestamp = "2026-01-02T03:04:05.678901Z".parse().unwrap();
-    for (kind, actor, request) in [("vote.approved", "console:ann", Some(request)), ("vote.denied", "console:bob", None), ("voted", "console:bob", None)] {
+    for (kind, actor, request) in [
+        ("vote.approved", "console:ann", Some(request)),
+        ("vote.denied", "console:bob", None),
+        ("voted", "console:bob", None),
+    ] {
         ledger.record(kind, actor, request, &serde_json::json!({ "b": 1, "a": [null] }), now).await.unwrap();
     }
     let list = async |filter: EntryFilter| {
@@ -210,9 +261,21 @@ async fn entries_are_listed_newest_first_and_by_filter() {
     };
     assert_eq!(list(EntryFilter::default()).await, ["voted", "vote.denied"]);
     assert_eq!(list(EntryFilter { before: Some(2), ..Default::default() }).await, ["vote.approved"]);
-    assert_eq!(list(EntryFilter { kind: Some("vote.".into()), ..Default::default() }).await, ["vote.denied", "vote.approved"]);
+    assert_eq!(
+        list(EntryFilter { kind: Some("vote.".into()), ..Default::default() }).await,
+        ["vote.denied", "vote.approved"]
+    );
     assert_eq!(list(EntryFilter { kind: Some("voted".into()), ..Default::default() }).await, ["voted"]);
-    assert_eq!(list(EntryFilter { actor: Some("console:ann".into()), ..Default::default() }).await, ["vote.approved"]);
-    let one = ledger.entries(&EntryFilter { request: Some(request), limit: 9, ..Default::default() }).await.unwrap();
-    assert_eq!((one.len(), one[0].at, one[0].request, one[0].body["a"][0].is_null()), (1, now, Some(request), true));
+    assert_eq!(
+        list(EntryFilter { actor: Some("console:ann".into()), ..Default::default() }).await,
+        ["vote.approved"]
+    );
+    let one = ledger
+        .entries(&EntryFilter { request: Some(request), limit: 9, ..Default::default() })
+        .await
+        .unwrap();
+    assert_eq!(
+        (one.len(), one[0].at, one[0].request, one[0].body["a"][0].is_null()),
+        (1, now, Some(request), true)
+    );
 }

@@ -32,7 +32,13 @@ impl Api {
     }
 
     /// Any call; the status and the JSON answer.
-    pub async fn call(&self, method: reqwest::Method, path: &str, key: Option<&str>, body: Option<Value>) -> Result<(StatusCode, Value)> {
+    pub async fn call(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        key: Option<&str>,
+        body: Option<Value>,
+    ) -> Result<(StatusCode, Value)> {
         let mut call = self
             .http
             .request(method, format!("{}/api/v1{path}", self.base))
@@ -46,32 +52,57 @@ impl Api {
         let answer = call.send().await?;
         let status = answer.status();
         let text = answer.text().await?;
-        let value = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).with_context(|| text.clone())? };
+        let value = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).with_context(|| text.clone())?
+        };
         Ok((status, value))
     }
 
     /// Types a command line.
     pub async fn ask(&self, key: &str, line: &str) -> Result<Value> {
-        let (status, answer) = self.call(reqwest::Method::POST, "/ask", Some(key), Some(json!({"line": line}))).await?;
+        let (status, answer) =
+            self.call(reqwest::Method::POST, "/ask", Some(key), Some(json!({"line": line}))).await?;
         anyhow::ensure!(status.is_success(), "{line}: {status}: {answer}");
         Ok(answer)
     }
 
     /// Types a command line again and again until a replica takes it, with the same key.
     pub async fn insist(&self, key: &str, line: &str) -> Value {
-        wait::until(&format!("an answer to '{line}'"), Duration::from_secs(60), || async { self.ask(key, line).await.ok() }).await
+        let last = std::sync::Mutex::new(String::new());
+        let answer = tokio::time::timeout(Duration::from_secs(60), async {
+            loop {
+                match self.ask(key, line).await {
+                    Ok(answer) => return answer,
+                    Err(error) => *last.lock().unwrap() = format!("{error:#}"),
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+        answer.unwrap_or_else(|_| {
+            panic!("no answer to '{line}' in a minute; the last was: {}", last.lock().unwrap())
+        })
     }
 
     /// One request.
     pub async fn request(&self, id: &str) -> Result<Value> {
-        let (status, answer) = self.call(reqwest::Method::GET, &format!("/requests/{id}"), None, None).await?;
+        let (status, answer) =
+            self.call(reqwest::Method::GET, &format!("/requests/{id}"), None, None).await?;
         anyhow::ensure!(status.is_success(), "request {id}: {status}: {answer}");
         Ok(answer)
     }
 
     /// Votes on a request.
     pub async fn vote(&self, id: &str, verdict: &str, reason: Option<&str>) -> Result<(StatusCode, Value)> {
-        self.call(reqwest::Method::POST, &format!("/requests/{id}/votes"), None, Some(json!({"verdict": verdict, "reason": reason}))).await
+        self.call(
+            reqwest::Method::POST,
+            &format!("/requests/{id}/votes"),
+            None,
+            Some(json!({"verdict": verdict, "reason": reason})),
+        )
+        .await
     }
 
     /// Calls a request off.

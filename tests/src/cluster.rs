@@ -60,9 +60,16 @@ impl Cluster {
                 let kubeconfig = folder.join(format!("{name}.kubeconfig"));
                 let audit = folder.join(format!("{name}.audit.jsonl"));
                 let args = [
-                    "--name", name, "--port", "0", "--speed", "20ms",
-                    "--kubeconfig", kubeconfig.to_str().context("path")?,
-                    "--audit", audit.to_str().context("path")?,
+                    "--name",
+                    name,
+                    "--port",
+                    "0",
+                    "--speed",
+                    "20ms",
+                    "--kubeconfig",
+                    kubeconfig.to_str().context("path")?,
+                    "--audit",
+                    audit.to_str().context("path")?,
                 ];
                 let process = Process::spawn("practice", &args, &[], &folder.join(format!("{name}.log")))?;
                 wait::until("the practice cluster's kubeconfig", Duration::from_secs(20), || async {
@@ -72,11 +79,17 @@ impl Cluster {
                 (kubeconfig, Some((Arc::new(process), audit)))
             }
         };
-        let config = Config::from_custom_kubeconfig(Kubeconfig::read_from(&kubeconfig)?, &KubeConfigOptions::default()).await?;
+        let config = Config::from_custom_kubeconfig(
+            Kubeconfig::read_from(&kubeconfig)?,
+            &KubeConfigOptions::default(),
+        )
+        .await?;
         let client = Client::try_from(config)?;
         let namespace = format!("petrel-{}", &uuid::Uuid::new_v4().simple().to_string()[..10]);
         let cluster = Cluster { kubeconfig, namespace: namespace.clone(), client, practice };
-        cluster.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})).await?;
+        cluster
+            .create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}))
+            .await?;
         Ok(cluster)
     }
 
@@ -97,7 +110,10 @@ impl Cluster {
 
     /// Creates an object in this test's namespace.
     pub async fn create(&self, object: Value) -> Result<Value> {
-        let api = self.api(object["apiVersion"].as_str().context("apiVersion")?, object["kind"].as_str().context("kind")?);
+        let api = self.api(
+            object["apiVersion"].as_str().context("apiVersion")?,
+            object["kind"].as_str().context("kind")?,
+        );
         let made = api.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
         Ok(serde_json::to_value(made)?)
     }
@@ -149,7 +165,10 @@ impl Cluster {
         wait::until(&format!("{kind} {name} ready"), Duration::from_secs(60), || async {
             let status = self.get("apps/v1", kind, name).await["status"].clone();
             let ready = match kind {
-                "DaemonSet" => status["numberReady"].as_u64() > Some(0) && status["numberReady"] == status["desiredNumberScheduled"],
+                "DaemonSet" => {
+                    status["numberReady"].as_u64() > Some(0)
+                        && status["numberReady"] == status["desiredNumberScheduled"]
+                }
                 _ => status["readyReplicas"].as_u64() == Some(u64::from(replicas)),
             };
             ready.then_some(())
@@ -171,7 +190,11 @@ impl Cluster {
 
     /// Throws fault switches of the practice cluster.
     pub async fn fault(&self, switches: Value) -> Result<()> {
-        let config = Config::from_custom_kubeconfig(Kubeconfig::read_from(&self.kubeconfig)?, &KubeConfigOptions::default()).await?;
+        let config = Config::from_custom_kubeconfig(
+            Kubeconfig::read_from(&self.kubeconfig)?,
+            &KubeConfigOptions::default(),
+        )
+        .await?;
         let url = format!("{}practice/faults", config.cluster_url);
         reqwest::Client::new().post(url).json(&switches).send().await?.error_for_status()?;
         Ok(())

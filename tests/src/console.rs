@@ -29,7 +29,8 @@ impl Console {
     pub async fn sign_in(base: &str, token: &str) -> Result<Console> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().cookie_store(true).timeout(Duration::from_secs(20)).build()?;
-        let answer = http.post(format!("{base}/sign-in")).form(&[("token", token), ("to", "/")]).send().await?;
+        let answer =
+            http.post(format!("{base}/sign-in")).form(&[("token", token), ("to", "/")]).send().await?;
         ensure!(answer.status().is_success(), "sign in: {}", answer.status());
         Ok(Console { base: base.to_string(), http })
     }
@@ -51,9 +52,25 @@ impl Console {
     pub async fn say(&self, line: &str) -> Result<Message> {
         let before = self.room().await?.last().map_or(0, |message| message.id);
         let page = self.page("/?room=ops").await?;
-        let form = [("csrf", hidden(&page, "csrf")?), ("key", uuid::Uuid::new_v4().simple().to_string()), ("room", "ops".into()), ("text", line.into())];
+        let form = [
+            ("csrf", hidden(&page, "csrf")?),
+            ("key", uuid::Uuid::new_v4().simple().to_string()),
+            ("room", "ops".into()),
+            ("text", line.into()),
+        ];
         let answer = self.http.post(format!("{}/say", self.base)).form(&form).send().await?;
         ensure!(answer.status().is_success(), "say '{line}': {}", answer.status());
+        // What is for the typist alone is not in the room: the page that answers the form shows it.
+        let page = answer.text().await?;
+        if let Some((_, whisper)) = page.split_once("data-whisper") {
+            let whisper = whisper.split("</li>").next().unwrap_or_default();
+            return Ok(Message {
+                id: before,
+                request: None,
+                text: readable(whisper),
+                html: whisper.to_string(),
+            });
+        }
         Ok(wait::until(&format!("an answer to '{line}'"), Duration::from_secs(20), || async {
             let room = self.room().await.ok()?;
             room.into_iter().find(|message| message.id > before && message.text.contains("Petrel"))
@@ -62,9 +79,20 @@ impl Console {
     }
 
     /// Clicks a button on the request's card; what the page then says to the clicker.
-    pub async fn click(&self, request: &str, button: &str, reason: Option<&str>) -> Result<(StatusCode, String)> {
+    pub async fn click(
+        &self,
+        request: &str,
+        button: &str,
+        reason: Option<&str>,
+    ) -> Result<(StatusCode, String)> {
         let page = self.page("/?room=ops").await?;
-        let card = self.room().await?.into_iter().rev().find(|message| message.request.as_deref() == Some(request)).context("the card")?;
+        let card = self
+            .room()
+            .await?
+            .into_iter()
+            .rev()
+            .find(|message| message.request.as_deref() == Some(request))
+            .context("the card")?;
         let form = [
             ("csrf", hidden(&page, "csrf")?),
             ("key", uuid::Uuid::new_v4().simple().to_string()),
@@ -118,5 +146,9 @@ fn readable(html: &str) -> String {
         }
     }
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    text.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&#39;", "'").replace("&amp;", "&")
+    text.replace("&quot;", "\"")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&#39;", "'")
+        .replace("&amp;", "&")
 }

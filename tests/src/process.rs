@@ -18,7 +18,10 @@ pub fn program(name: &str) -> PathBuf {
         folder.pop();
     }
     let path = folder.join(name);
-    assert!(path.exists(), "{name} is not built: run `./dev test`, or `cargo build -p bot -p practice` first");
+    assert!(
+        path.exists(),
+        "{name} is not built: run `./dev test`, or `cargo build -p bot -p practice` first"
+    );
     path
 }
 

@@ -155,7 +155,8 @@ async fn forward(client: TcpStream, socket: PathBuf, shared: Arc<Shared>) -> Res
             talk.lock().unwrap().pid = pid;
             loop {
                 let (kind, body) = message(&mut from_client).await?;
-                if let Some(label) = commit_begins(kind, &body, &mut talk.lock().unwrap()) {
+                let begins = commit_begins(kind, &body, &mut talk.lock().unwrap());
+                if let Some(label) = begins {
                     *shared.seen.lock().unwrap().entry(label.clone()).or_default() += 1;
                     if springs(&shared, &label, Side::Before, pid) {
                         bail!("killed before {label}");

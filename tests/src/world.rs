@@ -2,7 +2,10 @@
 
 use crate::{api::Api, cluster::Cluster, petrel::Petrel, proxy::Proxy};
 use anyhow::{Context, Result};
-use ledger::{Connect, Ledger, private::{PrivatePostgres, test_dir}};
+use ledger::{
+    Connect, Ledger,
+    private::{PrivatePostgres, test_dir},
+};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -42,7 +45,8 @@ impl World {
         let cluster = Cluster::start("test", folder.path()).await?;
         let ledger = Ledger::connect(&Connect { url, connections: 4 }).await?;
         let config = folder.path().join("petrel.toml");
-        let world = World { folder, proxy, cluster, replicas: Vec::new(), ledger, owner_url, config, database };
+        let world =
+            World { folder, proxy, cluster, replicas: Vec::new(), ledger, owner_url, config, database };
         world.write_config(8)?;
         Ok(world)
     }
@@ -69,8 +73,24 @@ impl World {
         Ok(self.replicas.len() - 1)
     }
 
+    /// Waits until a replica has died, and starts a new one in its place.
+    pub async fn replace_the_dead(&mut self) -> Result<()> {
+        let mut dead = None;
+        for _ in 0..500 {
+            dead = self.replicas.iter_mut().position(|replica| replica.process.ended());
+            if dead.is_some() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        let dead = dead.context("no replica has died")?;
+        self.start().await?;
+        self.replicas.swap_remove(dead);
+        Ok(())
+    }
+
     fn log(&self) -> PathBuf {
-        self.folder.path().join(format!("petrel-{}.log", self.replicas.len()))
+        self.folder.path().join(format!("petrel-{}.log", uuid::Uuid::new_v4().simple()))
     }
 
     /// The config file.
@@ -95,7 +115,10 @@ impl World {
 
     /// The end of every replica's log, for a failing test.
     pub fn logs(&self) -> String {
-        self.replicas.iter().map(|petrel| format!("--- {}\n{}\n", petrel.base, petrel.process.tail())).collect()
+        self.replicas
+            .iter()
+            .map(|petrel| format!("--- {}\n{}\n", petrel.base, petrel.process.tail()))
+            .collect()
     }
 
     /// Writes `petrel.toml`; replicas started afterwards take it. `concurrency` 0: they run nothing.

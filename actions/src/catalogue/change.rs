@@ -34,7 +34,9 @@ pub fn strategic_patch(from: &Value, to: &Value) -> Value {
     for (key, new) in to {
         match (from.get(key), new, merge_key(key)) {
             (Some(old), new, _) if old == new => {}
-            (Some(Value::Array(old)), Value::Array(new), Some(merge_key)) => list_patch(key, merge_key, old, new, &mut patch),
+            (Some(Value::Array(old)), Value::Array(new), Some(merge_key)) => {
+                list_patch(key, merge_key, old, new, &mut patch)
+            }
             (Some(old), new, _) => {
                 patch.insert(key.clone(), strategic_patch(old, new));
             }
@@ -49,7 +51,13 @@ pub fn strategic_patch(from: &Value, to: &Value) -> Value {
 /// Merge keys of the lists in a pod template (`patchMergeKey` in k8s.io/api/core/v1); other lists are replaced whole.
 fn merge_key(list: &str) -> Option<&'static str> {
     Some(match list {
-        "containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes" | "imagePullSecrets" | "resourceClaims" => "name",
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "env"
+        | "volumes"
+        | "imagePullSecrets"
+        | "resourceClaims" => "name",
         "volumeMounts" => "mountPath",
         "volumeDevices" => "devicePath",
         "ports" => "containerPort",
@@ -122,11 +130,20 @@ mod tests {
 
     /// Objects without nulls, as stored by an API server.
     fn object() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![any::<bool>().prop_map(Value::from), (0..5i64).prop_map(Value::from), "[a-c]{0,2}".prop_map(Value::from)];
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            (0..5i64).prop_map(Value::from),
+            "[a-c]{0,2}".prop_map(Value::from)
+        ];
         let any = leaf.prop_recursive(3, 24, 4, |inner| {
-            prop_oneof![prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from), prop::collection::btree_map("[a-d]", inner, 0..4).prop_map(|map| Value::Object(map.into_iter().collect()))]
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::btree_map("[a-d]", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect()))
+            ]
         });
-        prop::collection::btree_map("[a-d]", any, 0..4).prop_map(|map| Value::Object(map.into_iter().collect()))
+        prop::collection::btree_map("[a-d]", any, 0..4)
+            .prop_map(|map| Value::Object(map.into_iter().collect()))
     }
 
     proptest! {
@@ -141,7 +158,10 @@ mod tests {
     fn only_the_container_that_differs_is_in_the_patch() {
         let from = json!({"spec": {"containers": [{"name": "app", "image": "a:1", "env": [{"name": "TOKEN", "value": "t"}, {"name": "LEVEL", "value": "info"}]}, {"name": "proxy", "image": "p:1"}]}});
         let to = json!({"spec": {"containers": [{"name": "app", "image": "a:2", "env": [{"name": "TOKEN", "value": "t"}]}, {"name": "proxy", "image": "p:1"}]}});
-        assert_eq!(strategic_patch(&from, &to), json!({"spec": {"containers": [{"name": "app", "image": "a:2", "env": [{"name": "LEVEL", "$patch": "delete"}]}]}}));
+        assert_eq!(
+            strategic_patch(&from, &to),
+            json!({"spec": {"containers": [{"name": "app", "image": "a:2", "env": [{"name": "LEVEL", "$patch": "delete"}]}]}})
+        );
         assert_eq!(strategic_patch(&to, &to), json!({}));
     }
 
@@ -149,7 +169,10 @@ mod tests {
     fn an_item_that_comes_back_to_the_middle_brings_the_order_along() {
         let from = json!({"env": [{"name": "A", "value": "1"}, {"name": "C", "value": "3"}]});
         let to = json!({"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}, {"name": "C", "value": "3"}]});
-        assert_eq!(strategic_patch(&from, &to), json!({"$setElementOrder/env": [{"name": "A"}, {"name": "B"}, {"name": "C"}], "env": [{"name": "B", "value": "2"}]}));
+        assert_eq!(
+            strategic_patch(&from, &to),
+            json!({"$setElementOrder/env": [{"name": "A"}, {"name": "B"}, {"name": "C"}], "env": [{"name": "B", "value": "2"}]})
+        );
     }
 
     #[test]

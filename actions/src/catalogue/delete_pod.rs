@@ -41,10 +41,16 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
         return Err(PlanError::Nothing(format!("{} is being deleted since {since}", subject.words())));
     }
     if pod["metadata"]["annotations"]["kubernetes.io/config.mirror"].is_string() {
-        return Err(PlanError::Invalid(format!("{} is a static pod of node {}: the node would show it again at once; change its manifest there", subject.words(), text(pod, "/spec/nodeName"))));
+        return Err(PlanError::Invalid(format!(
+            "{} is a static pod of node {}: the node would show it again at once; change its manifest there",
+            subject.words(),
+            text(pod, "/spec/nodeName")
+        )));
     }
     let mut blast = Blast { pods: 1, of: 1, ..Blast::default() };
-    budgets(&subject.cluster, subject.reference.namespace.as_deref()).await?.on(std::slice::from_ref(pod), &mut blast);
+    budgets(&subject.cluster, subject.reference.namespace.as_deref())
+        .await?
+        .on(std::slice::from_ref(pod), &mut blast);
     let mut conditions = vec![Condition::Gone { object: subject.reference.clone() }];
     let mut risk = Risk::Medium;
     match owner(&subject).await? {
@@ -86,7 +92,12 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
 /// What tells people which pod it is; its uid binds the approval to it.
 fn telling(pod: &Value) -> Value {
     let owner = controller(pod).map(|owner| format!("{} {}", text(owner, "/kind"), text(owner, "/name")));
-    let images: Vec<&Value> = pod["spec"]["containers"].as_array().into_iter().flatten().map(|container| &container["image"]).collect();
+    let images: Vec<&Value> = pod["spec"]["containers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|container| &container["image"])
+        .collect();
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -118,7 +129,9 @@ async fn owner(subject: &Subject) -> Result<Option<(ledger::ObjectRef, u32)>, Cl
     }
     let siblings = match subject.cluster.get(&workload).await {
         Ok(object) => pods_of(&subject.cluster, &workload, &object).await?.len() as u32,
-        Err(ClusterError::NotFound { .. } | ClusterError::Forbidden { .. }) => u32::from(is_live(&subject.object)),
+        Err(ClusterError::NotFound { .. } | ClusterError::Forbidden { .. }) => {
+            u32::from(is_live(&subject.object))
+        }
         Err(error) => return Err(error),
     };
     Ok(Some((workload, siblings)))

@@ -5,7 +5,11 @@ use serde_json::{Map, Value};
 use similar::TextDiff;
 
 /// Annotations that controllers and tools keep for themselves.
-const NOISY_ANNOTATIONS: [&str; 3] = ["petrel.dev/step", "kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision"];
+const NOISY_ANNOTATIONS: [&str; 3] = [
+    "petrel.dev/step",
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "deployment.kubernetes.io/revision",
+];
 
 /// A unified diff of an object before and after a change; empty when nothing that matters would change. What moves
 /// without meaning (status, managed fields, versions) is left out, and so is `spec.replicas` unless the change is about it:
@@ -43,7 +47,9 @@ fn without_noise(object: &Value, about_replicas: bool) -> Value {
     let Some(fields) = object.as_object_mut() else { return object };
     fields.remove("status");
     if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
-        for noisy in ["managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink"] {
+        for noisy in
+            ["managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink"]
+        {
             metadata.remove(noisy);
         }
         clean_annotations(metadata);
@@ -52,7 +58,11 @@ fn without_noise(object: &Value, about_replicas: bool) -> Value {
         if !about_replicas {
             spec.remove("replicas");
         }
-        if let Some(metadata) = spec.get_mut("template").and_then(|template| template.get_mut("metadata")).and_then(Value::as_object_mut) {
+        if let Some(metadata) = spec
+            .get_mut("template")
+            .and_then(|template| template.get_mut("metadata"))
+            .and_then(Value::as_object_mut)
+        {
             metadata.remove("creationTimestamp");
         }
     }

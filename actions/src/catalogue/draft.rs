@@ -48,10 +48,18 @@ impl Draft {
 
     /// The plan, given what the dry run gave. Undo is the way back from there to what was read, field by field: what was
     /// absent becomes absent again, what was not touched is not in it.
-    pub fn into_plan(self, context: PlanContext<'_>, subject: Subject, after: &Value) -> Result<Plan, PlanError> {
+    pub fn into_plan(
+        self,
+        context: PlanContext<'_>,
+        subject: Subject,
+        after: &Value,
+    ) -> Result<Plan, PlanError> {
         let diff = diff::diff(&subject.object, after, self.about_replicas);
         if diff.is_empty() {
-            return Err(PlanError::Nothing(format!("the cluster would not change anything about {}", subject.words())));
+            return Err(PlanError::Nothing(format!(
+                "the cluster would not change anything about {}",
+                subject.words()
+            )));
         }
         let undo = json!({"spec": match self.kind {
             PatchKind::Strategic => change::strategic_patch(&after["spec"], &subject.object["spec"]),
@@ -85,7 +93,11 @@ where
     let mut tries = 1;
     loop {
         match attempt().await {
-            Err(PlanError::Cluster(ClusterError::Conflict { reason, .. })) if reason == "Conflict" && tries < TRIES => tries += 1,
+            Err(PlanError::Cluster(ClusterError::Conflict { reason, .. }))
+                if reason == "Conflict" && tries < TRIES =>
+            {
+                tries += 1
+            }
             plan => return plan,
         }
     }

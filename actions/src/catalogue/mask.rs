@@ -19,7 +19,9 @@ pub fn mask_pod_spec(pod_spec: &mut Value) {
     for list in ["containers", "initContainers", "ephemeralContainers"] {
         for container in items(pod_spec, list) {
             for variable in items(container, "env") {
-                if variable["name"].as_str().is_some_and(is_secret_name) && variable["value"].as_str().is_some_and(|value| !value.is_empty()) {
+                if variable["name"].as_str().is_some_and(is_secret_name)
+                    && variable["value"].as_str().is_some_and(|value| !value.is_empty())
+                {
                     variable["value"] = HIDDEN.into();
                 }
             }
@@ -50,7 +52,11 @@ pub fn mark_changed(before: &Value, after: &Value, masked_after: &mut Value) {
     match (before, after, masked_after) {
         (Value::Object(before), Value::Object(after), Value::Object(masked)) => {
             for (key, masked) in masked {
-                mark_changed(before.get(key).unwrap_or(&Value::Null), after.get(key).unwrap_or(&Value::Null), masked);
+                mark_changed(
+                    before.get(key).unwrap_or(&Value::Null),
+                    after.get(key).unwrap_or(&Value::Null),
+                    masked,
+                );
             }
         }
         (Value::Array(before), Value::Array(after), Value::Array(masked)) => {
@@ -64,7 +70,9 @@ pub fn mark_changed(before: &Value, after: &Value, masked_after: &mut Value) {
                 mark_changed(old.unwrap_or(&Value::Null), item, masked);
             }
         }
-        (before, after, Value::String(masked)) if masked.contains(HIDDEN) && before != after && !before.is_null() => {
+        (before, after, Value::String(masked))
+            if masked.contains(HIDDEN) && before != after && !before.is_null() =>
+        {
             *masked = masked.replace(HIDDEN, HIDDEN_CHANGED);
         }
         _ => {}

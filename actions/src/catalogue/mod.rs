@@ -109,16 +109,31 @@ pub fn parse_target(text: &str) -> Result<Named, String> {
     let shown = |text: &str| text.chars().take(80).flat_map(char::escape_debug).collect::<String>();
     let Some((word, name)) = text.split_once('/') else {
         return Err(match cluster::by_word(text) {
-            Some(kind) => format!("'{}' needs a name: {}/<name>", shown(text), kind.short.first().unwrap_or(&kind.kind).to_ascii_lowercase()),
-            None => format!("'{}' needs its kind: deploy/{}", shown(text), if cluster::is_dns_subdomain(text) { text } else { "<name>" }),
+            Some(kind) => format!(
+                "'{}' needs a name: {}/<name>",
+                shown(text),
+                kind.short.first().unwrap_or(&kind.kind).to_ascii_lowercase()
+            ),
+            None => format!(
+                "'{}' needs its kind: deploy/{}",
+                shown(text),
+                if cluster::is_dns_subdomain(text) { text } else { "<name>" }
+            ),
         });
     };
     let Some(kind) = cluster::by_word(word) else {
-        let hint = cluster::nearest(word).map_or("use deploy, sts, ds, pod, job or cj".to_string(), |known| format!("did you mean '{known}'?"));
+        let hint = cluster::nearest(word)
+            .map_or("use deploy, sts, ds, pod, job or cj".to_string(), |known| {
+                format!("did you mean '{known}'?")
+            });
         return Err(format!("'{}' is not a kind I know; {hint}", shown(word)));
     };
     if !cluster::is_dns_subdomain(name) {
-        return Err(format!("'{}' is not a valid name for a {}: use a-z, 0-9, '-' and '.'", shown(name), kind.kind));
+        return Err(format!(
+            "'{}' is not a valid name for a {}: use a-z, 0-9, '-' and '.'",
+            shown(name),
+            kind.kind
+        ));
     }
     Ok(Named { kind: kind.kind.to_string(), name: name.to_string() })
 }
@@ -145,18 +160,41 @@ mod tests {
 
     #[test]
     fn a_target_is_a_kind_by_any_of_its_names_and_a_name() {
-        for (typed, kind) in [("deploy/checkout", "Deployment"), ("deployment/checkout", "Deployment"), ("Deployments/checkout", "Deployment"), ("sts/checkout", "StatefulSet"), ("ds/checkout", "DaemonSet"), ("pod/checkout", "Pod"), ("po/checkout", "Pod"), ("job/checkout", "Job"), ("cj/checkout", "CronJob")] {
-            assert_eq!(parse_target(typed), Ok(Named { kind: kind.into(), name: "checkout".into() }), "{typed}");
+        for (typed, kind) in [
+            ("deploy/checkout", "Deployment"),
+            ("deployment/checkout", "Deployment"),
+            ("Deployments/checkout", "Deployment"),
+            ("sts/checkout", "StatefulSet"),
+            ("ds/checkout", "DaemonSet"),
+            ("pod/checkout", "Pod"),
+            ("po/checkout", "Pod"),
+            ("job/checkout", "Job"),
+            ("cj/checkout", "CronJob"),
+        ] {
+            assert_eq!(
+                parse_target(typed),
+                Ok(Named { kind: kind.into(), name: "checkout".into() }),
+                "{typed}"
+            );
         }
     }
 
     #[test]
     fn a_wrong_target_is_told_which_word_is_wrong() {
-        assert_eq!(parse_target("deplyo/checkout").unwrap_err(), "'deplyo' is not a kind I know; did you mean 'deploy'?");
-        assert_eq!(parse_target("zebra/x").unwrap_err(), "'zebra' is not a kind I know; use deploy, sts, ds, pod, job or cj");
+        assert_eq!(
+            parse_target("deplyo/checkout").unwrap_err(),
+            "'deplyo' is not a kind I know; did you mean 'deploy'?"
+        );
+        assert_eq!(
+            parse_target("zebra/x").unwrap_err(),
+            "'zebra' is not a kind I know; use deploy, sts, ds, pod, job or cj"
+        );
         assert_eq!(parse_target("checkout").unwrap_err(), "'checkout' needs its kind: deploy/checkout");
         assert_eq!(parse_target("deploy").unwrap_err(), "'deploy' needs a name: deploy/<name>");
-        assert_eq!(parse_target("deploy/Check_out").unwrap_err(), "'Check_out' is not a valid name for a Deployment: use a-z, 0-9, '-' and '.'");
+        assert_eq!(
+            parse_target("deploy/Check_out").unwrap_err(),
+            "'Check_out' is not a valid name for a Deployment: use a-z, 0-9, '-' and '.'"
+        );
         assert!(parse_target("deploy/../secrets").is_err());
     }
 
@@ -168,7 +206,11 @@ mod tests {
             command.clone().debug_assert();
             assert_eq!(command.get_name(), action.name());
             assert!(names.insert(action.name()));
-            assert!(command.get_after_help().is_some_and(|help| help.to_string().starts_with(&format!("Example: {} ", action.name()))));
+            assert!(
+                command.get_after_help().is_some_and(|help| help
+                    .to_string()
+                    .starts_with(&format!("Example: {} ", action.name())))
+            );
         }
     }
 
@@ -178,7 +220,9 @@ mod tests {
             let help = action.command().get_after_help().unwrap().to_string();
             let mut words = Vec::new();
             // The common options are the grammar's; here they are cut off where the first one begins.
-            for word in help.trim_start_matches("Example: ").split_whitespace().take_while(|word| *word != "-n") {
+            for word in
+                help.trim_start_matches("Example: ").split_whitespace().take_while(|word| *word != "-n")
+            {
                 words.push(word.to_string());
             }
             let matches = action.command().try_get_matches_from(words).unwrap();

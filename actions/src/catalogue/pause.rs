@@ -101,7 +101,10 @@ async fn plan_resume(context: PlanContext<'_>) -> Result<Plan, PlanError> {
         (blast.pods, blast.budgets, blast.notes) = (0, Vec::new(), Vec::new());
     } else {
         blast.pods = waiting.min(blast.of);
-        blast.notes.insert(0, format!("a changed template is waiting: {} will be replaced", restart::pods(blast.pods)));
+        blast.notes.insert(
+            0,
+            format!("a changed template is waiting: {} will be replaced", restart::pods(blast.pods)),
+        );
     }
     let draft = Draft {
         action: "resume",
@@ -125,5 +128,7 @@ async fn plan_resume(context: PlanContext<'_>) -> Result<Plan, PlanError> {
 fn is_rolled_out(deployment: &Value) -> bool {
     let status = |field: &str| deployment["status"][field].as_u64().unwrap_or(0);
     let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
-    status("updatedReplicas") >= wanted && status("replicas") <= status("updatedReplicas") && status("availableReplicas") >= status("updatedReplicas")
+    status("updatedReplicas") >= wanted
+        && status("replicas") <= status("updatedReplicas")
+        && status("availableReplicas") >= status("updatedReplicas")
 }

@@ -17,7 +17,9 @@ pub struct NotAQuantity(String);
 impl FromStr for Quantity {
     type Err = NotAQuantity;
     fn from_str(text: &str) -> Result<Quantity, NotAQuantity> {
-        parse(text).map(Quantity).ok_or_else(|| NotAQuantity(text.chars().take(40).flat_map(char::escape_debug).collect()))
+        parse(text)
+            .map(Quantity)
+            .ok_or_else(|| NotAQuantity(text.chars().take(40).flat_map(char::escape_debug).collect()))
     }
 }
 
@@ -120,7 +122,11 @@ impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, rest) = (self.0.unsigned_abs() / NANO as u128, self.0.unsigned_abs() % NANO as u128);
         let sign = if self.0 < 0 { "-" } else { "" };
-        if rest == 0 { write!(f, "{sign}{whole}") } else { write!(f, "{sign}{whole}.{}", format!("{rest:09}").trim_end_matches('0')) }
+        if rest == 0 {
+            write!(f, "{sign}{whole}")
+        } else {
+            write!(f, "{sign}{whole}.{}", format!("{rest:09}").trim_end_matches('0'))
+        }
     }
 }
 
@@ -156,7 +162,21 @@ mod tests {
 
     #[test]
     fn what_is_no_quantity_is_refused() {
-        for text in ["", ".", "-", "1 Gi", "1gi", "Mi", "1.2.3", "0x10", "1e", "9999999E", "1MiB", "١", "1e99999999999"] {
+        for text in [
+            "",
+            ".",
+            "-",
+            "1 Gi",
+            "1gi",
+            "Mi",
+            "1.2.3",
+            "0x10",
+            "1e",
+            "9999999E",
+            "1MiB",
+            "١",
+            "1e99999999999",
+        ] {
             assert!(text.parse::<Quantity>().is_err(), "{text}");
         }
     }

@@ -37,10 +37,16 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     accept(&context.target.kind, &ROLLING, WHY_NOT).map_err(PlanError::Invalid)?;
     let subject = Subject::read(&context).await?;
     if subject.is_paused() {
-        return Err(PlanError::Invalid(format!("{} is paused and would not restart; resume it first", subject.words())));
+        return Err(PlanError::Invalid(format!(
+            "{} is paused and would not restart; resume it first",
+            subject.words()
+        )));
     }
     if subject.updates_on_delete() {
-        return Err(PlanError::Invalid(format!("{} updates OnDelete: a restart reaches none of its pods; delete them one by one with delete-pod", subject.words())));
+        return Err(PlanError::Invalid(format!(
+            "{} updates OnDelete: a restart reaches none of its pods; delete them one by one with delete-pod",
+            subject.words()
+        )));
     }
     let at = context.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let mut blast = subject.blast().await?;

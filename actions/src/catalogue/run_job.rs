@@ -41,8 +41,18 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     let subject = Subject::read(&context).await?;
     let source = &subject.object;
     let name = job_name(&subject.reference.name, context.request);
-    let object = ObjectRef { api_version: "batch/v1".into(), kind: "Job".into(), namespace: subject.reference.namespace.clone(), name: name.clone(), uid: None };
-    let body = if subject.reference.kind == "CronJob" { from_cron_job(source, &name) } else { once_more(source, &name) };
+    let object = ObjectRef {
+        api_version: "batch/v1".into(),
+        kind: "Job".into(),
+        namespace: subject.reference.namespace.clone(),
+        name: name.clone(),
+        uid: None,
+    };
+    let body = if subject.reference.kind == "CronJob" {
+        from_cron_job(source, &name)
+    } else {
+        once_more(source, &name)
+    };
     let pods = body["spec"]["parallelism"].as_u64().unwrap_or(1).min(u64::from(u32::MAX)) as u32;
     let within = body["spec"]["activeDeadlineSeconds"].as_u64().unwrap_or(USUAL_S).min(24 * 3600) as u32 + 60;
     let mut blast = Blast { pods, ..Blast::default() };
@@ -55,7 +65,10 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     };
     if active > 0 {
         let policy = text(source, "/spec/concurrencyPolicy");
-        blast.notes.push(format!("it is running now; this runs beside it{}", if policy == "Forbid" { ", although its schedule forbids that" } else { "" }));
+        blast.notes.push(format!(
+            "it is running now; this runs beside it{}",
+            if policy == "Forbid" { ", although its schedule forbids that" } else { "" }
+        ));
     }
     let created = subject.cluster.create(&object, &body, true).await?;
     Ok(Plan {
@@ -131,7 +144,9 @@ fn without_generated(mut job: Value) -> Value {
             drop_generated_labels(labels);
         }
         if let Some(Value::Object(metadata)) = job.pointer_mut(metadata) {
-            metadata.retain(|_, value| !value.is_null() && value.as_object().is_none_or(|labels| !labels.is_empty()));
+            metadata.retain(|_, value| {
+                !value.is_null() && value.as_object().is_none_or(|labels| !labels.is_empty())
+            });
         }
     }
     if let Some(spec) = job["spec"].as_object_mut() {
@@ -142,7 +157,15 @@ fn without_generated(mut job: Value) -> Value {
 
 fn drop_generated_labels(labels: &mut Value) {
     if let Some(labels) = labels.as_object_mut() {
-        labels.retain(|name, _| !matches!(name.as_str(), "controller-uid" | "batch.kubernetes.io/controller-uid" | "job-name" | "batch.kubernetes.io/job-name"));
+        labels.retain(|name, _| {
+            !matches!(
+                name.as_str(),
+                "controller-uid"
+                    | "batch.kubernetes.io/controller-uid"
+                    | "job-name"
+                    | "batch.kubernetes.io/job-name"
+            )
+        });
     }
 }
 

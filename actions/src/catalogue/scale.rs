@@ -21,9 +21,18 @@ enum Replicas {
 
 impl Replicas {
     fn parse(text: &str) -> Result<Replicas, String> {
-        let wrong = || format!("'{}' is not a number of replicas; write 6, +2 or -1", text.chars().take(40).flat_map(char::escape_debug).collect::<String>());
+        let wrong = || {
+            format!(
+                "'{}' is not a number of replicas; write 6, +2 or -1",
+                text.chars().take(40).flat_map(char::escape_debug).collect::<String>()
+            )
+        };
         let digits = text.trim_start_matches(['+', '-']);
-        if digits.is_empty() || digits.len() > 6 || text.len() > digits.len() + 1 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        if digits.is_empty()
+            || digits.len() > 6
+            || text.len() > digits.len() + 1
+            || !digits.bytes().all(|byte| byte.is_ascii_digit())
+        {
             return Err(wrong());
         }
         let count: u32 = digits.parse().map_err(|_| wrong())?;
@@ -37,7 +46,8 @@ impl Replicas {
     fn from(self, now: u32) -> Result<u32, String> {
         match self {
             Replicas::Exactly(count) => Ok(count),
-            Replicas::By(change) => u32::try_from(i64::from(now) + change).map_err(|_| format!("it has {now} replicas; {change} more would be less than none")),
+            Replicas::By(change) => u32::try_from(i64::from(now) + change)
+                .map_err(|_| format!("it has {now} replicas; {change} more would be less than none")),
         }
     }
 }
@@ -51,7 +61,13 @@ impl Action for Scale {
         clap::Command::new("scale")
             .about("Set the number of replicas of a workload")
             .arg(target_arg("Deployment or StatefulSet"))
-            .arg(clap::Arg::new("replicas").value_name("REPLICAS").required(true).allow_negative_numbers(true).help("How many: 6, or by how many: +2, -1"))
+            .arg(
+                clap::Arg::new("replicas")
+                    .value_name("REPLICAS")
+                    .required(true)
+                    .allow_negative_numbers(true)
+                    .help("How many: 6, or by how many: +2, -1"),
+            )
             .after_help("Example: scale deploy/checkout 6 -n shop -c prod-eu --why \"sale\"")
     }
 
@@ -72,7 +88,11 @@ impl Action for Scale {
 
 fn why_not(target: Option<&String>) -> &'static str {
     let kind = target.and_then(|target| parse_target(target).ok()).map(|named| named.kind);
-    if kind.as_deref() == Some("DaemonSet") { "has no replicas, it runs one pod on every node that it selects" } else { "cannot be scaled" }
+    if kind.as_deref() == Some("DaemonSet") {
+        "has no replicas, it runs one pod on every node that it selects"
+    } else {
+        "cannot be scaled"
+    }
 }
 
 async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
@@ -83,7 +103,9 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     };
     let subject = Subject::read(&context).await?;
     let now = subject.replicas();
-    let wanted = asked.and_then(|asked| asked.from(now)).map_err(|why| PlanError::Invalid(format!("{}: {why}", subject.words())))?;
+    let wanted = asked
+        .and_then(|asked| asked.from(now))
+        .map_err(|why| PlanError::Invalid(format!("{}: {why}", subject.words())))?;
     if wanted == now {
         return Err(PlanError::Nothing(format!("{} has {now} replicas", subject.words())));
     }
@@ -94,7 +116,11 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     }
     let draft = Draft {
         action: "scale",
-        summary: format!("scale {} from {now} to {wanted} {}", subject.words(), if wanted == 1 { "replica" } else { "replicas" }),
+        summary: format!(
+            "scale {} from {now} to {wanted} {}",
+            subject.words(),
+            if wanted == 1 { "replica" } else { "replicas" }
+        ),
         kind: PatchKind::Merge,
         change: json!({"spec": {"replicas": wanted}}),
         about_replicas: true,
@@ -113,7 +139,11 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
 async fn blast(subject: &Subject, now: u32, wanted: u32) -> Result<Blast, ClusterError> {
     let mut blast = Blast { pods: wanted.abs_diff(now), of: now, ..Blast::default() };
     if wanted < now {
-        let (pods, budgets) = futures::future::try_join(subject.pods(), budgets(&subject.cluster, subject.reference.namespace.as_deref())).await?;
+        let (pods, budgets) = futures::future::try_join(
+            subject.pods(),
+            budgets(&subject.cluster, subject.reference.namespace.as_deref()),
+        )
+        .await?;
         budgets.on(&pods, &mut blast);
     }
     if wanted == 0 {
@@ -126,7 +156,9 @@ async fn blast(subject: &Subject, now: u32, wanted: u32) -> Result<Blast, Cluste
         });
     }
     if subject.is_paused() {
-        blast.notes.push(format!("{} is paused: replicas change, its rollout does not go on", subject.words()));
+        blast
+            .notes
+            .push(format!("{} is paused: replicas change, its rollout does not go on", subject.words()));
     }
     if now > 0 && wanted >= 20 && wanted / now >= 5 {
         blast.notes.push(format!("{wanted} is {} times as many as now", wanted / now));

@@ -20,8 +20,12 @@ impl Requirement {
     fn matches(&self, labels: &Value) -> bool {
         let value = |key: &String| labels[key].as_str();
         match self {
-            Requirement::In(key, values) => value(key).is_some_and(|value| values.iter().any(|known| known == value)),
-            Requirement::NotIn(key, values) => !value(key).is_some_and(|value| values.iter().any(|known| known == value)),
+            Requirement::In(key, values) => {
+                value(key).is_some_and(|value| values.iter().any(|known| known == value))
+            }
+            Requirement::NotIn(key, values) => {
+                !value(key).is_some_and(|value| values.iter().any(|known| known == value))
+            }
             Requirement::Exists(key) => value(key).is_some(),
             Requirement::Absent(key) => value(key).is_none(),
         }
@@ -43,7 +47,12 @@ impl Selector {
         }
         for expression in selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten() {
             let key = expression["key"].as_str()?.to_string();
-            let values = expression["values"].as_array().into_iter().flatten().filter_map(|value| value.as_str().map(String::from)).collect();
+            let values = expression["values"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|value| value.as_str().map(String::from))
+                .collect();
             requirements.push(match expression["operator"].as_str()? {
                 "In" => Requirement::In(key, values),
                 "NotIn" => Requirement::NotIn(key, values),

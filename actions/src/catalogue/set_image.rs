@@ -43,7 +43,8 @@ impl Action for SetImage {
 
 fn parse_pair(pair: &str) -> Result<(String, String), String> {
     let shown = || pair.chars().take(120).flat_map(char::escape_debug).collect::<String>();
-    let (container, image) = pair.split_once('=').ok_or_else(|| format!("'{}' is not CONTAINER=IMAGE", shown()))?;
+    let (container, image) =
+        pair.split_once('=').ok_or_else(|| format!("'{}' is not CONTAINER=IMAGE", shown()))?;
     if !cluster::is_dns_label(container) {
         return Err(format!("'{}' does not begin with a container's name", shown()));
     }
@@ -62,7 +63,13 @@ fn is_image(image: &str) -> bool {
         && edge(name.as_bytes().last())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/:".contains(&byte))
         && !name.contains("//")
-        && digest.is_none_or(|digest| digest.split_once(':').is_some_and(|(algorithm, hash)| edge(algorithm.as_bytes().first()) && hash.len() >= 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())))
+        && digest.is_none_or(|digest| {
+            digest.split_once(':').is_some_and(|(algorithm, hash)| {
+                edge(algorithm.as_bytes().first())
+                    && hash.len() >= 32
+                    && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+            })
+        })
 }
 
 /// Neither digest nor a tag that says which build it is.
@@ -73,7 +80,10 @@ fn floats(image: &str) -> bool {
 
 async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     accept(&context.target.kind, &ROLLING, WHY_NOT).map_err(PlanError::Invalid)?;
-    let images = context.parameters["images"].as_object().filter(|images| !images.is_empty()).ok_or_else(|| PlanError::Invalid("no image is given; write CONTAINER=IMAGE".into()))?;
+    let images = context.parameters["images"]
+        .as_object()
+        .filter(|images| !images.is_empty())
+        .ok_or_else(|| PlanError::Invalid("no image is given; write CONTAINER=IMAGE".into()))?;
     let subject = Subject::read(&context).await?;
     let mut lists = Map::new();
     let mut fields = Vec::new();
@@ -81,14 +91,24 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     let mut blast = subject.blast().await?;
     subject.rollout_notes(&mut blast);
     for (container, image) in images {
-        let image = image.as_str().filter(|image| is_image(image)).ok_or_else(|| PlanError::Invalid(format!("container '{container}': not an image: [registry/]name[:tag][@digest]")))?;
+        let image = image.as_str().filter(|image| is_image(image)).ok_or_else(|| {
+            PlanError::Invalid(format!(
+                "container '{container}': not an image: [registry/]name[:tag][@digest]"
+            ))
+        })?;
         let (list, index, now) = find_container(&subject, container)?;
-        fields.push(Condition::Field { object: subject.reference.clone(), pointer: format!("/spec/template/spec/{list}/{index}/image"), equals: image.into() });
+        fields.push(Condition::Field {
+            object: subject.reference.clone(),
+            pointer: format!("/spec/template/spec/{list}/{index}/image"),
+            equals: image.into(),
+        });
         if now["image"] == image {
             continue;
         }
         if floats(image) {
-            blast.notes.push(format!("{image} can be another image tomorrow: it has no tag that stays, and no digest"));
+            blast.notes.push(format!(
+                "{image} can be another image tomorrow: it has no tag that stays, and no digest"
+            ));
         }
         words.push(format!("{container} to {image}"));
         if let Value::Array(items) = lists.entry(list).or_insert_with(|| json!([])) {
@@ -100,7 +120,12 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     }
     let draft = Draft {
         action: "set-image",
-        summary: format!("set image of {} ({}): {}", subject.words(), restart::pods(blast.pods), words.join(", ")),
+        summary: format!(
+            "set image of {} ({}): {}",
+            subject.words(),
+            restart::pods(blast.pods),
+            words.join(", ")
+        ),
         kind: PatchKind::Strategic,
         change: json!({"spec": {"template": {"spec": lists}}}),
         about_replicas: false,
@@ -113,17 +138,26 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
 }
 
 /// The list that holds a container, its place there, and the container.
-pub(super) fn find_container<'a>(subject: &'a Subject, name: &str) -> Result<(&'static str, usize, &'a Value), PlanError> {
+pub(super) fn find_container<'a>(
+    subject: &'a Subject,
+    name: &str,
+) -> Result<(&'static str, usize, &'a Value), PlanError> {
     let mut known = Vec::new();
     for list in ["containers", "initContainers"] {
-        for (index, container) in subject.template()["spec"][list].as_array().into_iter().flatten().enumerate() {
+        for (index, container) in
+            subject.template()["spec"][list].as_array().into_iter().flatten().enumerate()
+        {
             if container["name"] == name {
                 return Ok((list, index, container));
             }
             known.extend(container["name"].as_str());
         }
     }
-    Err(PlanError::Invalid(format!("{} has no container '{name}'; it has {}", subject.words(), known.join(", "))))
+    Err(PlanError::Invalid(format!(
+        "{} has no container '{name}'; it has {}",
+        subject.words(),
+        known.join(", ")
+    )))
 }
 
 #[cfg(test)]

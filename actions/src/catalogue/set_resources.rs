@@ -18,7 +18,15 @@ impl Action for SetResources {
     }
 
     fn command(&self) -> clap::Command {
-        let list = |name: &'static str, help: &'static str| clap::Arg::new(name).long(name).value_name("RESOURCE=QUANTITY").value_delimiter(',').num_args(1).action(clap::ArgAction::Append).help(help);
+        let list = |name: &'static str, help: &'static str| {
+            clap::Arg::new(name)
+                .long(name)
+                .value_name("RESOURCE=QUANTITY")
+                .value_delimiter(',')
+                .num_args(1)
+                .action(clap::ArgAction::Append)
+                .help(help)
+        };
         clap::Command::new("set-resources")
             .about("Set requests and limits of a container")
             .arg(target_arg("Deployment, StatefulSet or DaemonSet"))
@@ -41,7 +49,9 @@ impl Action for SetResources {
         for list in ["requests", "limits"] {
             let mut amounts = Map::new();
             for pair in matches.get_many::<String>(list).into_iter().flatten() {
-                let (resource, quantity) = pair.split_once('=').ok_or_else(|| format!("'{}' in --{list} is not RESOURCE=QUANTITY", pair.escape_debug()))?;
+                let (resource, quantity) = pair.split_once('=').ok_or_else(|| {
+                    format!("'{}' in --{list} is not RESOURCE=QUANTITY", pair.escape_debug())
+                })?;
                 check(resource, quantity).map_err(|why| format!("--{list}: {why}"))?;
                 amounts.insert(resource.to_string(), quantity.into());
             }
@@ -59,14 +69,21 @@ impl Action for SetResources {
 
 fn check(resource: &str, quantity: &str) -> Result<Quantity, String> {
     if !RESOURCES.contains(&resource) {
-        return Err(format!("'{}' is not a resource that can be set; use {}", resource.escape_debug(), RESOURCES.join(", ")));
+        return Err(format!(
+            "'{}' is not a resource that can be set; use {}",
+            resource.escape_debug(),
+            RESOURCES.join(", ")
+        ));
     }
     let amount: Quantity = quantity.parse().map_err(|error| format!("{resource}: {error}"))?;
     if amount.is_negative() {
         return Err(format!("{resource}: {quantity} is below zero"));
     }
     if resource != "cpu" && amount.is_fractional() {
-        return Err(format!("{resource}: {quantity} is a fraction of a byte; did you mean {}Mi?", quantity.trim_end_matches(char::is_alphabetic)));
+        return Err(format!(
+            "{resource}: {quantity} is a fraction of a byte; did you mean {}Mi?",
+            quantity.trim_end_matches(char::is_alphabetic)
+        ));
     }
     Ok(amount)
 }
@@ -85,28 +102,43 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     for kind in ["requests", "limits"] {
         let Some(amounts) = context.parameters[kind].as_object() else { continue };
         for (resource, quantity) in amounts {
-            let wanted = check(resource, quantity.as_str().unwrap_or_default()).map_err(PlanError::Invalid)?;
+            let wanted =
+                check(resource, quantity.as_str().unwrap_or_default()).map_err(PlanError::Invalid)?;
             let before = now["resources"][kind][resource].as_str().unwrap_or("none");
             // 0.5 and 500m are the same amount, however they are written.
             if before.parse() != Ok(wanted) {
-                words.push(format!("{kind} {resource} from {before} to {}", quantity.as_str().unwrap_or_default()));
+                words.push(format!(
+                    "{kind} {resource} from {before} to {}",
+                    quantity.as_str().unwrap_or_default()
+                ));
             }
         }
         resources.insert(kind.to_string(), json!(amounts));
     }
     if words.is_empty() {
-        return Err(PlanError::Nothing(format!("container {container} of {} has these resources", subject.words())));
+        return Err(PlanError::Nothing(format!(
+            "container {container} of {} has these resources",
+            subject.words()
+        )));
     }
-    let draft_body = json!({"spec": {"template": {"spec": {list: [{"name": container, "resources": resources}]}}}});
+    let draft_body =
+        json!({"spec": {"template": {"spec": {list: [{"name": container, "resources": resources}]}}}});
     check_limits(&container, now, &resources).map_err(PlanError::Invalid)?;
     let mut blast = subject.blast().await?;
     subject.rollout_notes(&mut blast);
     for (name, least, most) in subject.autoscalers().await? {
-        blast.notes.push(format!("an HPA ({name}, {least}-{most}) may scale differently: it measures use against requests"));
+        blast.notes.push(format!(
+            "an HPA ({name}, {least}-{most}) may scale differently: it measures use against requests"
+        ));
     }
     let mut draft = Draft {
         action: "set-resources",
-        summary: format!("set resources of container {container} of {} ({}): {}", subject.words(), restart::pods(blast.pods), words.join(", ")),
+        summary: format!(
+            "set resources of container {container} of {} ({}): {}",
+            subject.words(),
+            restart::pods(blast.pods),
+            words.join(", ")
+        ),
         kind: PatchKind::Strategic,
         change: draft_body,
         about_replicas: false,
@@ -126,24 +158,40 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
 }
 
 fn only_container(subject: &Subject) -> Result<String, PlanError> {
-    let names: Vec<&str> = subject.template()["spec"]["containers"].as_array().into_iter().flatten().filter_map(|container| container["name"].as_str()).collect();
+    let names: Vec<&str> = subject.template()["spec"]["containers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|container| container["name"].as_str())
+        .collect();
     match names.as_slice() {
         [one] => Ok(one.to_string()),
-        _ => Err(PlanError::Invalid(format!("{} has {} containers; say which with --container: {}", subject.words(), names.len(), names.join(", ")))),
+        _ => Err(PlanError::Invalid(format!(
+            "{} has {} containers; say which with --container: {}",
+            subject.words(),
+            names.len(),
+            names.join(", ")
+        ))),
     }
 }
 
 /// No request above its limit, counting what stays as it is; the server would say so less clearly.
 fn check_limits(container: &str, now: &Value, wanted: &Map<String, Value>) -> Result<(), String> {
     let amount = |kind: &str, resource: &str| -> Option<(String, Quantity)> {
-        let text = wanted.get(kind).and_then(|amounts| amounts[resource].as_str()).or_else(|| now["resources"][kind][resource].as_str())?;
+        let text = wanted
+            .get(kind)
+            .and_then(|amounts| amounts[resource].as_str())
+            .or_else(|| now["resources"][kind][resource].as_str())?;
         Some((text.to_string(), text.parse().ok()?))
     };
     for resource in RESOURCES {
-        if let (Some((request, promised)), Some((limit, most))) = (amount("requests", resource), amount("limits", resource))
+        if let (Some((request, promised)), Some((limit, most))) =
+            (amount("requests", resource), amount("limits", resource))
             && promised > most
         {
-            return Err(format!("container {container} would request more {resource} ({request}) than its limit allows ({limit}); set both"));
+            return Err(format!(
+                "container {container} would request more {resource} ({request}) than its limit allows ({limit}); set both"
+            ));
         }
     }
     Ok(())
@@ -156,7 +204,10 @@ mod tests {
     #[test]
     fn amounts_that_cannot_be_meant_are_refused() {
         assert!(check("cpu", "250m").is_ok());
-        assert_eq!(check("memory", "128m").unwrap_err(), "memory: 128m is a fraction of a byte; did you mean 128Mi?");
+        assert_eq!(
+            check("memory", "128m").unwrap_err(),
+            "memory: 128m is a fraction of a byte; did you mean 128Mi?"
+        );
         assert!(check("memory", "-1Gi").unwrap_err().contains("below zero"));
         assert!(check("gpu", "1").unwrap_err().contains("cpu, memory"));
         assert!(check("memory", "1GB").unwrap_err().contains("not a quantity"));

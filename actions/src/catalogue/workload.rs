@@ -31,7 +31,8 @@ pub fn accept(kind: &str, accepted: &[&str], why: &str) -> Result<(), String> {
     }
     let article = if kind.starts_with(['A', 'E', 'I', 'O', 'U']) { "an" } else { "a" };
     let (last, others) = accepted.split_last().unwrap_or((&"nothing", &[]));
-    let list = if others.is_empty() { format!("{last}s") } else { format!("{}s and {last}s", others.join("s, ")) };
+    let list =
+        if others.is_empty() { format!("{last}s") } else { format!("{}s and {last}s", others.join("s, ")) };
     Err(format!("{article} {kind} {why}; this works on {list}"))
 }
 
@@ -39,13 +40,26 @@ impl Subject {
     /// Reads the target.
     pub async fn read(context: &PlanContext<'_>) -> Result<Subject, PlanError> {
         let target = context.target;
-        let kind = cluster::by_word(&target.kind).ok_or_else(|| PlanError::Invalid(format!("{} is not a kind that can be changed here", target.kind)))?;
+        let kind = cluster::by_word(&target.kind).ok_or_else(|| {
+            PlanError::Invalid(format!("{} is not a kind that can be changed here", target.kind))
+        })?;
         let namespace = match (&target.namespace, kind.namespaced) {
-            (None, true) => return Err(PlanError::Invalid(format!("say the namespace of {} {} with -n", target.kind, target.name))),
+            (None, true) => {
+                return Err(PlanError::Invalid(format!(
+                    "say the namespace of {} {} with -n",
+                    target.kind, target.name
+                )));
+            }
             (namespace, true) => namespace.clone(),
             (_, false) => None,
         };
-        let mut reference = ObjectRef { api_version: kind.api_version.into(), kind: kind.kind.into(), namespace, name: target.name.clone(), uid: None };
+        let mut reference = ObjectRef {
+            api_version: kind.api_version.into(),
+            kind: kind.kind.into(),
+            namespace,
+            name: target.name.clone(),
+            uid: None,
+        };
         let object = context.cluster.get(&reference).await?;
         let uid = text(&object, "/metadata/uid");
         reference.uid = Some(uid.clone());
@@ -90,7 +104,11 @@ impl Subject {
 
     /// Pods, and the budgets that protect them, as a blast on all of them. The notes say what could not be read.
     pub async fn blast(&self) -> Result<Blast, ClusterError> {
-        let (pods, budgets) = futures::future::try_join(self.pods(), budgets(&self.cluster, self.reference.namespace.as_deref())).await?;
+        let (pods, budgets) = futures::future::try_join(
+            self.pods(),
+            budgets(&self.cluster, self.reference.namespace.as_deref()),
+        )
+        .await?;
         let count = pods.len() as u32;
         let mut blast = Blast { pods: count, of: count, ..Blast::default() };
         budgets.on(&pods, &mut blast);
@@ -100,15 +118,28 @@ impl Subject {
     /// The autoscalers that set this workload's replicas: name, least, most.
     pub async fn autoscalers(&self) -> Result<Vec<(String, u64, u64)>, ClusterError> {
         let namespace = self.reference.namespace.as_deref();
-        let all = match self.cluster.list("autoscaling/v2", "HorizontalPodAutoscaler", namespace, None, None, MOST).await {
+        let all = match self
+            .cluster
+            .list("autoscaling/v2", "HorizontalPodAutoscaler", namespace, None, None, MOST)
+            .await
+        {
             // Neither being forbidden to see them nor their absence keeps anyone from acting.
             Err(ClusterError::Forbidden { .. } | ClusterError::NotFound { .. }) => Vec::new(),
             all => all?,
         };
         Ok(all
             .iter()
-            .filter(|scaler| scaler["spec"]["scaleTargetRef"]["kind"] == self.reference.kind.as_str() && scaler["spec"]["scaleTargetRef"]["name"] == self.reference.name.as_str())
-            .map(|scaler| (text(scaler, "/metadata/name"), scaler["spec"]["minReplicas"].as_u64().unwrap_or(1), scaler["spec"]["maxReplicas"].as_u64().unwrap_or(1)))
+            .filter(|scaler| {
+                scaler["spec"]["scaleTargetRef"]["kind"] == self.reference.kind.as_str()
+                    && scaler["spec"]["scaleTargetRef"]["name"] == self.reference.name.as_str()
+            })
+            .map(|scaler| {
+                (
+                    text(scaler, "/metadata/name"),
+                    scaler["spec"]["minReplicas"].as_u64().unwrap_or(1),
+                    scaler["spec"]["maxReplicas"].as_u64().unwrap_or(1),
+                )
+            })
             .collect())
     }
 
@@ -117,10 +148,17 @@ impl Subject {
         if self.is_paused() {
             blast.notes.push(format!("{} is paused: its pods change only when it is resumed", self.words()));
         } else if self.updates_on_delete() {
-            blast.notes.push(format!("{} updates OnDelete: each pod changes only when it is deleted", self.words()));
+            blast
+                .notes
+                .push(format!("{} updates OnDelete: each pod changes only when it is deleted", self.words()));
         }
-        if let Some(partition) = self.object["spec"]["updateStrategy"]["rollingUpdate"]["partition"].as_u64().filter(|partition| *partition > 0) {
-            blast.notes.push(format!("rolling update partition {partition}: pods with a smaller ordinal keep what they have"));
+        if let Some(partition) = self.object["spec"]["updateStrategy"]["rollingUpdate"]["partition"]
+            .as_u64()
+            .filter(|partition| *partition > 0)
+        {
+            blast.notes.push(format!(
+                "rolling update partition {partition}: pods with a smaller ordinal keep what they have"
+            ));
         }
         if self.object["spec"]["strategy"]["type"] == "Recreate" {
             blast.notes.push("strategy Recreate: all pods stop before new ones start".into());
@@ -135,14 +173,18 @@ impl Subject {
         if self.is_paused() || self.updates_on_delete() {
             return fields;
         }
-        vec![Condition::RolloutComplete { object: self.reference.clone() }, Condition::NotCrashLooping { object: self.reference.clone() }]
+        vec![
+            Condition::RolloutComplete { object: self.reference.clone() },
+            Condition::NotCrashLooping { object: self.reference.clone() },
+        ]
     }
 
     /// Seconds that a rollout of so many pods may take: a Deployment's own progress deadline, which begins anew with
     /// every pod, or a minute a pod where pods change one by one; and a minute for us to see it.
     pub fn rollout_within_s(&self, pods: u32) -> u32 {
         let spec = &self.object["spec"];
-        let number = |field: &str| spec[field].as_u64().map(|value| value.min(u64::from(LONGEST_VERIFY_S)) as u32);
+        let number =
+            |field: &str| spec[field].as_u64().map(|value| value.min(u64::from(LONGEST_VERIFY_S)) as u32);
         let least = number("minReadySeconds").unwrap_or(0);
         let seconds = match self.reference.kind.as_str() {
             "Deployment" => number("progressDeadlineSeconds").unwrap_or(USUAL_PROGRESS_S) + least,
@@ -153,11 +195,18 @@ impl Subject {
 }
 
 /// Pods of a workload that have not ended.
-pub async fn pods_of(cluster: &Cluster, workload: &ObjectRef, object: &Value) -> Result<Vec<Value>, ClusterError> {
-    let Some(selector) = Selector::of(&object["spec"]["selector"]).filter(|selector| !selector.0.is_empty()) else {
+pub async fn pods_of(
+    cluster: &Cluster,
+    workload: &ObjectRef,
+    object: &Value,
+) -> Result<Vec<Value>, ClusterError> {
+    let Some(selector) = Selector::of(&object["spec"]["selector"]).filter(|selector| !selector.0.is_empty())
+    else {
         return Ok(Vec::new());
     };
-    let pods = cluster.list("v1", "Pod", workload.namespace.as_deref(), Some(&selector.to_string()), None, MOST).await?;
+    let pods = cluster
+        .list("v1", "Pod", workload.namespace.as_deref(), Some(&selector.to_string()), None, MOST)
+        .await?;
     Ok(pods.into_iter().filter(|pod| is_live(pod) && belongs_to(pod, workload, object)).collect())
 }
 
@@ -176,7 +225,13 @@ pub fn controller(object: &Value) -> Option<&Value> {
 fn belongs_to(pod: &Value, workload: &ObjectRef, object: &Value) -> bool {
     let Some(owner) = controller(pod) else { return false };
     match workload.kind.as_str() {
-        "Deployment" => owner["kind"] == "ReplicaSet" && owner["name"].as_str().and_then(|name| name.strip_prefix(workload.name.as_str())).is_some_and(|rest| rest.starts_with('-') && !rest[1..].contains('-')),
+        "Deployment" => {
+            owner["kind"] == "ReplicaSet"
+                && owner["name"]
+                    .as_str()
+                    .and_then(|name| name.strip_prefix(workload.name.as_str()))
+                    .is_some_and(|rest| rest.starts_with('-') && !rest[1..].contains('-'))
+        }
         _ => owner["uid"] == object["metadata"]["uid"],
     }
 }
@@ -190,7 +245,9 @@ pub struct Budgets {
 /// Reads them.
 pub async fn budgets(cluster: &Cluster, namespace: Option<&str>) -> Result<Budgets, ClusterError> {
     match cluster.list("policy/v1", "PodDisruptionBudget", namespace, None, None, MOST).await {
-        Err(ClusterError::Forbidden { .. } | ClusterError::NotFound { .. }) => Ok(Budgets { all: Vec::new(), readable: false }),
+        Err(ClusterError::Forbidden { .. } | ClusterError::NotFound { .. }) => {
+            Ok(Budgets { all: Vec::new(), readable: false })
+        }
         all => Ok(Budgets { all: all?, readable: true }),
     }
 }
@@ -210,7 +267,9 @@ impl Budgets {
             let name = text(budget, "/metadata/name");
             let allowed = budget["status"]["disruptionsAllowed"].as_u64().unwrap_or(0);
             if allowed == 0 {
-                blast.notes.push(format!("disruption budget {name} allows no disruption now, and this does not ask it"));
+                blast.notes.push(format!(
+                    "disruption budget {name} allows no disruption now, and this does not ask it"
+                ));
             }
             blast.budgets.push(format!("{name} ({allowed} more)"));
         }
@@ -232,7 +291,10 @@ mod tests {
             accept("DaemonSet", &["Deployment", "StatefulSet"], "has no replicas").unwrap_err(),
             "a DaemonSet has no replicas; this works on Deployments and StatefulSets"
         );
-        assert_eq!(accept("StatefulSet", &["Deployment"], "cannot be paused").unwrap_err(), "a StatefulSet cannot be paused; this works on Deployments");
+        assert_eq!(
+            accept("StatefulSet", &["Deployment"], "cannot be paused").unwrap_err(),
+            "a StatefulSet cannot be paused; this works on Deployments"
+        );
         assert!(accept("Pod", &["Pod"], "").is_ok());
     }
 }

@@ -19,18 +19,30 @@ pub fn refusal(cluster: &str, what: &str, status: u16, body: &[u8], writes: bool
     };
     let budget = || {
         message.contains("disruption budget")
-            || answer["details"]["causes"].as_array().is_some_and(|causes| causes.iter().any(|cause| cause["reason"] == "DisruptionBudget"))
+            || answer["details"]["causes"]
+                .as_array()
+                .is_some_and(|causes| causes.iter().any(|cause| cause["reason"] == "DisruptionBudget"))
     };
     match status {
-        404 if reason.is_empty() => ClusterError::NotFound { what: format!("{what} (the cluster does not serve this kind)") },
+        404 if reason.is_empty() => {
+            ClusterError::NotFound { what: format!("{what} (the cluster does not serve this kind)") }
+        }
         404 => ClusterError::NotFound { what: what.to_string() },
         409 => ClusterError::Conflict { message, reason },
-        401 if reason.is_empty() || message == "Unauthorized" => ClusterError::Forbidden { message: "it does not know who we are (401); check the cluster's credentials".into() },
+        401 if reason.is_empty() || message == "Unauthorized" => ClusterError::Forbidden {
+            message: "it does not know who we are (401); check the cluster's credentials".into(),
+        },
         401 | 403 => ClusterError::Forbidden { message },
         400 | 413 | 415 | 422 => ClusterError::Invalid { message },
         429 if budget() => ClusterError::Budget { message },
-        500.. if writes => ClusterError::Unreachable { cluster: cluster.to_string(), why: format!("it answered {status} to a write, which may have been stored: {message}") },
-        _ => ClusterError::Other { cluster: cluster.to_string(), message: format!("{what}: {message} ({status})") },
+        500.. if writes => ClusterError::Unreachable {
+            cluster: cluster.to_string(),
+            why: format!("it answered {status} to a write, which may have been stored: {message}"),
+        },
+        _ => ClusterError::Other {
+            cluster: cluster.to_string(),
+            message: format!("{what}: {message} ({status})"),
+        },
     }
 }
 
@@ -61,22 +73,50 @@ mod tests {
 
     #[test]
     fn every_refusal_says_what_it_is() {
-        assert!(matches!(of(404, "NotFound", "", false), ClusterError::NotFound { what } if what == "Deployment shop/checkout"));
-        assert!(matches!(of(409, "Conflict", "modified", true), ClusterError::Conflict { reason, .. } if reason == "Conflict"));
-        assert!(matches!(of(409, "AlreadyExists", "exists", true), ClusterError::Conflict { reason, .. } if reason == "AlreadyExists"));
+        assert!(
+            matches!(of(404, "NotFound", "", false), ClusterError::NotFound { what } if what == "Deployment shop/checkout")
+        );
+        assert!(
+            matches!(of(409, "Conflict", "modified", true), ClusterError::Conflict { reason, .. } if reason == "Conflict")
+        );
+        assert!(
+            matches!(of(409, "AlreadyExists", "exists", true), ClusterError::Conflict { reason, .. } if reason == "AlreadyExists")
+        );
         assert!(matches!(of(403, "Forbidden", "no", true), ClusterError::Forbidden { .. }));
-        assert!(matches!(of(401, "Unauthorized", "Unauthorized", true), ClusterError::Forbidden { message } if message.contains("credentials")));
+        assert!(
+            matches!(of(401, "Unauthorized", "Unauthorized", true), ClusterError::Forbidden { message } if message.contains("credentials"))
+        );
         assert!(matches!(of(422, "Invalid", "bad", true), ClusterError::Invalid { .. }));
         assert!(matches!(of(400, "BadRequest", "bad", true), ClusterError::Invalid { .. }));
-        assert!(matches!(of(429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.", true), ClusterError::Budget { .. }));
+        assert!(matches!(
+            of(
+                429,
+                "TooManyRequests",
+                "Cannot evict pod as it would violate the pod's disruption budget.",
+                true
+            ),
+            ClusterError::Budget { .. }
+        ));
         assert!(matches!(of(429, "TooManyRequests", "slow down", true), ClusterError::Other { .. }));
     }
 
     #[test]
     fn a_server_error_on_a_write_is_not_mistaken_for_a_refusal() {
         for status in [500, 502, 503, 504] {
-            assert!(matches!(of(status, "Timeout", "etcdserver: request timed out", true), ClusterError::Unreachable { .. }), "{status}");
-            assert!(matches!(of(status, "Timeout", "etcdserver: request timed out", false), ClusterError::Other { .. }), "{status}");
+            assert!(
+                matches!(
+                    of(status, "Timeout", "etcdserver: request timed out", true),
+                    ClusterError::Unreachable { .. }
+                ),
+                "{status}"
+            );
+            assert!(
+                matches!(
+                    of(status, "Timeout", "etcdserver: request timed out", false),
+                    ClusterError::Other { .. }
+                ),
+                "{status}"
+            );
         }
     }
 

@@ -30,7 +30,15 @@ pub(super) struct Call<'a> {
 impl Cluster {
     /// GET, as JSON.
     pub(super) async fn read(&self, path: String, what: &str) -> Result<Value, ClusterError> {
-        self.json(Call { method: http::Method::GET, path, what, body: None, writes: false, timeout: self.timeout() }).await
+        self.json(Call {
+            method: http::Method::GET,
+            path,
+            what,
+            body: None,
+            writes: false,
+            timeout: self.timeout(),
+        })
+        .await
     }
 
     /// A call whose answer is JSON. An answer to a write that cannot be read leaves its outcome unknown.
@@ -40,7 +48,11 @@ impl Cluster {
         serde_json::from_slice(&text).map_err(|error| {
             let cluster = self.name().to_string();
             let why = format!("its answer is not JSON: {error}");
-            if writes { ClusterError::Unreachable { cluster, why } } else { ClusterError::Other { cluster, message: why } }
+            if writes {
+                ClusterError::Unreachable { cluster, why }
+            } else {
+                ClusterError::Other { cluster, message: why }
+            }
         })
     }
 
@@ -48,8 +60,9 @@ impl Cluster {
     pub(super) async fn call(&self, call: Call<'_>) -> Result<Vec<u8>, ClusterError> {
         let other = |message: String| ClusterError::Other { cluster: self.name().to_string(), message };
         let unreachable = |why: String| ClusterError::Unreachable { cluster: self.name().to_string(), why };
-        self.breaker(|breaker| breaker.admit(Instant::now(), call.timeout * 2))
-            .map_err(|wait| ClusterError::Open { cluster: self.name().to_string(), retry_in_s: wait.as_secs() + 1 })?;
+        self.breaker(|breaker| breaker.admit(Instant::now(), call.timeout * 2)).map_err(|wait| {
+            ClusterError::Open { cluster: self.name().to_string(), retry_in_s: wait.as_secs() + 1 }
+        })?;
         // Nothing has been sent until both of these are had. Neither says anything about the cluster's silence.
         let prepared = tokio::time::timeout(call.timeout, async {
             let turn = self.0.turns.acquire().await.map_err(|error| error.to_string())?;
@@ -63,10 +76,17 @@ impl Cluster {
             }
             Err(_) => {
                 self.silent();
-                return Err(other(format!("not tried: no turn or no credentials within {} s", call.timeout.as_secs())));
+                return Err(other(format!(
+                    "not tried: no turn or no credentials within {} s",
+                    call.timeout.as_secs()
+                )));
             }
         };
-        let mut request = http::Request::builder().method(call.method).uri(&call.path).header(http::header::ACCEPT, "application/json, */*").header(http::header::USER_AGENT, USER_AGENT);
+        let mut request = http::Request::builder()
+            .method(call.method)
+            .uri(&call.path)
+            .header(http::header::ACCEPT, "application/json, */*")
+            .header(http::header::USER_AGENT, USER_AGENT);
         if let Some(bearer) = bearer {
             request = request.header(http::header::AUTHORIZATION, bearer);
         }
@@ -82,7 +102,10 @@ impl Cluster {
         let exchange = tokio::time::timeout(call.timeout, async {
             let answer = client.send(request).await?;
             let status = answer.status();
-            let body = Limited::new(answer.into_body(), LONGEST_ANSWER).collect().await.map_err(kube::Error::Service)?;
+            let body = Limited::new(answer.into_body(), LONGEST_ANSWER)
+                .collect()
+                .await
+                .map_err(kube::Error::Service)?;
             Ok::<_, kube::Error>((status, body.to_bytes().to_vec()))
         });
         let (status, body) = match exchange.await {
@@ -120,7 +143,9 @@ impl Cluster {
             return Ok(client.clone());
         }
         let (config, runtime) = (self.0.config.clone(), tokio::runtime::Handle::current());
-        let client = tokio::task::spawn_blocking(move || connect::client(&config, &runtime)).await.map_err(|error| error.to_string())??;
+        let client = tokio::task::spawn_blocking(move || connect::client(&config, &runtime))
+            .await
+            .map_err(|error| error.to_string())??;
         *known = Some(client.clone());
         Ok(client)
     }
@@ -128,7 +153,10 @@ impl Cluster {
     fn silent(&self) {
         let chance = f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0;
         if self.breaker(|breaker| breaker.silent(Instant::now(), chance)) {
-            tracing::warn!(cluster = self.name(), "the cluster does not answer; it is left alone but for a probe now and then");
+            tracing::warn!(
+                cluster = self.name(),
+                "the cluster does not answer; it is left alone but for a probe now and then"
+            );
         }
     }
 

@@ -22,19 +22,26 @@ pub fn client(config: &ClusterConfig, runtime: &tokio::runtime::Handle) -> Resul
     let mut kube = match (&config.kubeconfig, &config.server) {
         (Some(_), Some(_)) => return Err("it has both a kubeconfig and a server; keep one of them".into()),
         (Some(file), None) => {
-            let text = Kubeconfig::read_from(file).map_err(|error| format!("read kubeconfig {}: {}", file.display(), chain(&error)))?;
-            let options = KubeConfigOptions { context: config.context.clone(), ..KubeConfigOptions::default() };
-            runtime.block_on(Config::from_custom_kubeconfig(text, &options)).map_err(|error| format!("use kubeconfig {}: {}", file.display(), chain(&error)))?
+            let text = Kubeconfig::read_from(file)
+                .map_err(|error| format!("read kubeconfig {}: {}", file.display(), chain(&error)))?;
+            let options =
+                KubeConfigOptions { context: config.context.clone(), ..KubeConfigOptions::default() };
+            runtime
+                .block_on(Config::from_custom_kubeconfig(text, &options))
+                .map_err(|error| format!("use kubeconfig {}: {}", file.display(), chain(&error)))?
         }
         (None, Some(server)) => {
-            let uri: http::Uri = server.parse().map_err(|error| format!("'{server}' is not an address: {error}"))?;
+            let uri: http::Uri =
+                server.parse().map_err(|error| format!("'{server}' is not an address: {error}"))?;
             let mut kube = Config::new(uri);
             if let Some(file) = &config.ca_file {
                 kube.root_cert = Some(certificates(file)?);
             }
             kube
         }
-        (None, None) => Config::incluster().map_err(|error| format!("not in a cluster: {}; give it a kubeconfig or a server", chain(&error)))?,
+        (None, None) => Config::incluster().map_err(|error| {
+            format!("not in a cluster: {}; give it a kubeconfig or a server", chain(&error))
+        })?,
     };
     if kube.cluster_url.scheme_str() == Some("http") && kube.root_cert.is_none() {
         // Without TLS there is nothing to verify, and the machine may have no certificates installed.
@@ -54,9 +61,12 @@ pub fn client(config: &ClusterConfig, runtime: &tokio::runtime::Handle) -> Resul
 /// The Authorization header of a cluster that has a token file. Read for every call: a rotated token counts at once.
 pub async fn bearer(config: &ClusterConfig) -> Result<Option<HeaderValue>, String> {
     let Some(file) = config.token_file.as_ref().filter(|_| config.server.is_some()) else { return Ok(None) };
-    let token = tokio::fs::read_to_string(file).await.map_err(|error| format!("read token file {}: {error}", file.display()))?;
+    let token = tokio::fs::read_to_string(file)
+        .await
+        .map_err(|error| format!("read token file {}: {error}", file.display()))?;
     // Files that people write end with a newline.
-    let mut header = HeaderValue::try_from(format!("Bearer {}", token.trim())).map_err(|_| format!("token file {} holds no token", file.display()))?;
+    let mut header = HeaderValue::try_from(format!("Bearer {}", token.trim()))
+        .map_err(|_| format!("token file {} holds no token", file.display()))?;
     header.set_sensitive(true);
     Ok(Some(header))
 }
@@ -72,7 +82,8 @@ pub fn sign_in_failed(error: &AuthError) -> String {
 
 fn certificates(file: &std::path::Path) -> Result<Vec<Vec<u8>>, String> {
     use rustls::pki_types::{CertificateDer, pem::PemObject};
-    let read = |error: rustls::pki_types::pem::Error| format!("read certificates {}: {error}", file.display());
+    let read =
+        |error: rustls::pki_types::pem::Error| format!("read certificates {}: {error}", file.display());
     let mut found = Vec::new();
     for certificate in CertificateDer::pem_file_iter(file).map_err(read)? {
         found.push(certificate.map_err(read)?.to_vec());
@@ -97,7 +108,16 @@ VUmb5Dy6BcO1U88hjOE2poIwk0bwiskgLScGqJfCM8aK8wwl8wk=
 ";
 
     fn config(server: &str) -> ClusterConfig {
-        ClusterConfig { name: "x".into(), kubeconfig: None, context: None, server: Some(server.into()), token_file: None, ca_file: None, labels: Default::default(), timeout_s: 1 }
+        ClusterConfig {
+            name: "x".into(),
+            kubeconfig: None,
+            context: None,
+            server: Some(server.into()),
+            token_file: None,
+            ca_file: None,
+            labels: Default::default(),
+            timeout_s: 1,
+        }
     }
 
     #[tokio::test]
@@ -110,7 +130,10 @@ VUmb5Dy6BcO1U88hjOE2poIwk0bwiskgLScGqJfCM8aK8wwl8wk=
         assert_eq!(certificates(&good).unwrap().len(), 2);
         let runtime = tokio::runtime::Handle::current();
         let made = tokio::task::spawn_blocking(move || {
-            let with = |ca: std::path::PathBuf| client(&ClusterConfig { ca_file: Some(ca), ..config("https://127.0.0.1:6443") }, &runtime).map(drop);
+            let with = |ca: std::path::PathBuf| {
+                client(&ClusterConfig { ca_file: Some(ca), ..config("https://127.0.0.1:6443") }, &runtime)
+                    .map(drop)
+            };
             (with(good), with(empty))
         });
         let (good, empty) = made.await.unwrap();

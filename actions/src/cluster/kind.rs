@@ -25,7 +25,13 @@ pub struct Kind {
     pub short: &'static [&'static str],
 }
 
-const fn kind(api_version: &'static str, kind: &'static str, plural: &'static str, namespaced: bool, short: &'static [&'static str]) -> Kind {
+const fn kind(
+    api_version: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+    namespaced: bool,
+    short: &'static [&'static str],
+) -> Kind {
     Kind { api_version, kind, plural, namespaced, short }
 }
 
@@ -58,7 +64,13 @@ pub static KINDS: &[Kind] = &[
     kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", true, &[]),
     kind("storage.k8s.io/v1", "StorageClass", "storageclasses", false, &["sc"]),
     kind("coordination.k8s.io/v1", "Lease", "leases", true, &[]),
-    kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", false, &["crd", "crds"]),
+    kind(
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        "customresourcedefinitions",
+        false,
+        &["crd", "crds"],
+    ),
     kind("metrics.k8s.io/v1beta1", "PodMetrics", "pods", true, &[]),
     kind("metrics.k8s.io/v1beta1", "NodeMetrics", "nodes", false, &[]),
 ];
@@ -102,7 +114,11 @@ mod tests {
         let mut seen = std::collections::BTreeMap::new();
         for (word, kind) in words() {
             let before = seen.insert(word.clone(), kind.kind);
-            assert!(before.is_none_or(|before| before == kind.kind), "{word} names {before:?} and {}", kind.kind);
+            assert!(
+                before.is_none_or(|before| before == kind.kind),
+                "{word} names {before:?} and {}",
+                kind.kind
+            );
         }
     }
 

@@ -218,7 +218,14 @@ impl Cluster {
     }
     /// Version and nodes, both within one timeout.
     pub async fn health(&self) -> Health {
-        let mut health = Health { name: self.name().to_string(), version: None, latency_ms: None, nodes: None, trouble: None, labels: self.labels().clone() };
+        let mut health = Health {
+            name: self.name().to_string(),
+            version: None,
+            latency_ms: None,
+            nodes: None,
+            trouble: None,
+            labels: self.labels().clone(),
+        };
         let asked = tokio::time::timeout(self.timeout(), async {
             match self.version().await {
                 Ok(version) => health.version = Some(version),
@@ -232,7 +239,8 @@ impl Cluster {
                     let ready = nodes.iter().filter(|node| is_ready(node)).count();
                     health.nodes = Some((ready as u32, nodes.len() as u32));
                     if ready < nodes.len() {
-                        health.trouble = Some(format!("{} of {} nodes are not ready", nodes.len() - ready, nodes.len()));
+                        health.trouble =
+                            Some(format!("{} of {} nodes are not ready", nodes.len() - ready, nodes.len()));
                     }
                 }
                 // Not being allowed to see nodes is no trouble of the cluster's.
@@ -244,11 +252,14 @@ impl Cluster {
         if asked.is_err() {
             health.trouble = Some(format!("no answer within {} s", self.timeout().as_secs()));
         }
-        health.latency_ms = Some(self.0.latency_ms.load(std::sync::atomic::Ordering::Relaxed)).filter(|known| *known != u64::MAX);
+        health.latency_ms = Some(self.0.latency_ms.load(std::sync::atomic::Ordering::Relaxed))
+            .filter(|known| *known != u64::MAX);
         health
     }
 }
 
 fn is_ready(node: &serde_json::Value) -> bool {
-    node["status"]["conditions"].as_array().is_some_and(|conditions| conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True"))
+    node["status"]["conditions"].as_array().is_some_and(|conditions| {
+        conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    })
 }

@@ -20,7 +20,15 @@ impl Cluster {
     }
 
     /// Objects of a kind, following `continue` up to `limit`. Selectors are built by our code only, never from user text.
-    pub async fn list(&self, api_version: &str, kind: &str, namespace: Option<&str>, labels: Option<&str>, fields: Option<&str>, limit: u32) -> Result<Vec<Value>, ClusterError> {
+    pub async fn list(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+        labels: Option<&str>,
+        fields: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Value>, ClusterError> {
         let path = path::path(api_version, &self.served(api_version, kind).await?, namespace, None)?;
         let mut items: Vec<Value> = Vec::new();
         let mut token: Option<String> = None;
@@ -30,14 +38,17 @@ impl Cluster {
             pairs.extend(labels.map(|text| ("labelSelector", text.to_string())));
             pairs.extend(fields.map(|text| ("fieldSelector", text.to_string())));
             pairs.extend(token.clone().map(|text| ("continue", text)));
-            let mut page = match self.read(format!("{path}{}", path::query(&pairs)), &format!("{kind} list")).await {
-                // 410: the token is too old. Start over, once.
-                Err(ClusterError::Other { message, .. }) if token.is_some() && !restarted && message.ends_with("(410)") => {
-                    (items, token, restarted) = (Vec::new(), None, true);
-                    continue;
-                }
-                page => page?,
-            };
+            let mut page =
+                match self.read(format!("{path}{}", path::query(&pairs)), &format!("{kind} list")).await {
+                    // 410: the token is too old. Start over, once.
+                    Err(ClusterError::Other { message, .. })
+                        if token.is_some() && !restarted && message.ends_with("(410)") =>
+                    {
+                        (items, token, restarted) = (Vec::new(), None, true);
+                        continue;
+                    }
+                    page => page?,
+                };
             if let Value::Array(more) = page["items"].take() {
                 items.extend(more);
             }
@@ -56,7 +67,13 @@ impl Cluster {
 
     /// Patch with field manager `petrel`; returns the object after it. With a uid in `object` the patch is refused on any
     /// other object of that name.
-    pub async fn patch(&self, object: &ObjectRef, kind: PatchKind, body: &Value, dry_run: bool) -> Result<Value, ClusterError> {
+    pub async fn patch(
+        &self,
+        object: &ObjectRef,
+        kind: PatchKind,
+        body: &Value,
+        dry_run: bool,
+    ) -> Result<Value, ClusterError> {
         let content_type = match kind {
             PatchKind::Merge => "application/merge-patch+json",
             PatchKind::Strategic => "application/strategic-merge-patch+json",
@@ -71,22 +88,55 @@ impl Cluster {
             body["metadata"]["uid"] = uid.as_str().into();
         }
         let path = format!("{}{}", self.path_of(object).await?, write_query(dry_run));
-        self.json(Call { method: Method::PATCH, path, what: &what(object), body: Some((content_type, &body)), writes: !dry_run, timeout: self.timeout() }).await
+        self.json(Call {
+            method: Method::PATCH,
+            path,
+            what: &what(object),
+            body: Some((content_type, &body)),
+            writes: !dry_run,
+            timeout: self.timeout(),
+        })
+        .await
     }
 
     /// Create with field manager `petrel`.
-    pub async fn create(&self, object: &ObjectRef, body: &Value, dry_run: bool) -> Result<Value, ClusterError> {
-        let collection = path::path(&object.api_version, &self.served(&object.api_version, &object.kind).await?, object.namespace.as_deref(), None)?;
+    pub async fn create(
+        &self,
+        object: &ObjectRef,
+        body: &Value,
+        dry_run: bool,
+    ) -> Result<Value, ClusterError> {
+        let collection = path::path(
+            &object.api_version,
+            &self.served(&object.api_version, &object.kind).await?,
+            object.namespace.as_deref(),
+            None,
+        )?;
         // Checks the name too, though it travels in the body.
         self.path_of(object).await?;
         let path = format!("{collection}{}", write_query(dry_run));
-        self.json(Call { method: Method::POST, path, what: &what(object), body: Some(("application/json", body)), writes: !dry_run, timeout: self.timeout() }).await
+        self.json(Call {
+            method: Method::POST,
+            path,
+            what: &what(object),
+            body: Some(("application/json", body)),
+            writes: !dry_run,
+            timeout: self.timeout(),
+        })
+        .await
     }
 
     /// Delete with the uid as precondition.
-    pub async fn delete(&self, object: &ObjectRef, grace_period_seconds: Option<u32>, dry_run: bool) -> Result<(), ClusterError> {
+    pub async fn delete(
+        &self,
+        object: &ObjectRef,
+        grace_period_seconds: Option<u32>,
+        dry_run: bool,
+    ) -> Result<(), ClusterError> {
         let Some(uid) = &object.uid else {
-            return Err(ClusterError::Invalid { message: format!("deleting {} needs its uid", what(object)) });
+            return Err(ClusterError::Invalid {
+                message: format!("deleting {} needs its uid", what(object)),
+            });
         };
         let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}, "propagationPolicy": "Background"});
         if let Some(seconds) = grace_period_seconds {
@@ -96,20 +146,46 @@ impl Cluster {
             options["dryRun"] = json!(["All"]);
         }
         let path = self.path_of(object).await?;
-        self.call(Call { method: Method::DELETE, path, what: &what(object), body: Some(("application/json", &options)), writes: !dry_run, timeout: self.timeout() }).await?;
+        self.call(Call {
+            method: Method::DELETE,
+            path,
+            what: &what(object),
+            body: Some(("application/json", &options)),
+            writes: !dry_run,
+            timeout: self.timeout(),
+        })
+        .await?;
         Ok(())
     }
 
     /// The last `lines` of a container's log, cut at `limit_bytes`.
-    pub async fn logs(&self, namespace: &str, pod: &str, container: Option<&str>, previous: bool, lines: u32, limit_bytes: u32) -> Result<String, ClusterError> {
+    pub async fn logs(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: Option<&str>,
+        previous: bool,
+        lines: u32,
+        limit_bytes: u32,
+    ) -> Result<String, ClusterError> {
         let pods = Served { plural: "pods".into(), namespaced: true };
         let mut pairs = vec![("tailLines", lines.to_string()), ("limitBytes", limit_bytes.to_string())];
         pairs.extend(container.map(|name| ("container", name.to_string())));
         if previous {
             pairs.push(("previous", "true".into()));
         }
-        let path = format!("{}/log{}", path::path("v1", &pods, Some(namespace), Some(pod))?, path::query(&pairs));
-        let text = self.call(Call { method: Method::GET, path, what: &format!("Pod {namespace}/{pod}"), body: None, writes: false, timeout: self.timeout().max(LOGS_TAKE) }).await?;
+        let path =
+            format!("{}/log{}", path::path("v1", &pods, Some(namespace), Some(pod))?, path::query(&pairs));
+        let text = self
+            .call(Call {
+                method: Method::GET,
+                path,
+                what: &format!("Pod {namespace}/{pod}"),
+                body: None,
+                writes: false,
+                timeout: self.timeout().max(LOGS_TAKE),
+            })
+            .await?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
@@ -120,7 +196,12 @@ impl Cluster {
     }
 
     async fn path_of(&self, object: &ObjectRef) -> Result<String, ClusterError> {
-        path::path(&object.api_version, &self.served(&object.api_version, &object.kind).await?, object.namespace.as_deref(), Some(&object.name))
+        path::path(
+            &object.api_version,
+            &self.served(&object.api_version, &object.kind).await?,
+            object.namespace.as_deref(),
+            Some(&object.name),
+        )
     }
 
     /// Where a kind is served: from the table, else by discovery, which is asked once.
@@ -138,8 +219,13 @@ impl Cluster {
             .as_array()
             .into_iter()
             .flatten()
-            .find(|resource| resource["kind"] == name && resource["name"].as_str().is_some_and(path::is_dns_label))
-            .map(|resource| Served { plural: resource["name"].as_str().unwrap_or_default().into(), namespaced: resource["namespaced"] == true })
+            .find(|resource| {
+                resource["kind"] == name && resource["name"].as_str().is_some_and(path::is_dns_label)
+            })
+            .map(|resource| Served {
+                plural: resource["name"].as_str().unwrap_or_default().into(),
+                namespaced: resource["namespaced"] == true,
+            })
             .ok_or(ClusterError::NotFound { what })?;
         self.0.discovered.write().unwrap_or_else(PoisonError::into_inner).insert(key, found.clone());
         Ok(found)

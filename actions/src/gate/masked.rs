@@ -44,7 +44,10 @@ const HIDDEN: &str = "(hidden)";
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| {
-        matches!(word, "key" | "apikey") || ["password", "passwd", "secret", "token", "credential", "credentials"].iter().any(|end| word.ends_with(end))
+        matches!(word, "key" | "apikey")
+            || ["password", "passwd", "secret", "token", "credential", "credentials"]
+                .iter()
+                .any(|end| word.ends_with(end))
     })
 }
 
@@ -63,7 +66,10 @@ mod tests {
             ("x SECRET='never closed y", "x SECRET=(hidden)"),
             ("x --password", "x --password"),
             ("  x  ", "  x  "),
-            ("set-image deploy/keycloak keycloak=registry.example/keycloak:2", "set-image deploy/keycloak keycloak=registry.example/keycloak:2"),
+            (
+                "set-image deploy/keycloak keycloak=registry.example/keycloak:2",
+                "set-image deploy/keycloak keycloak=registry.example/keycloak:2",
+            ),
             ("x --token=abc", "x --token=(hidden)"),
             ("scale deploy/keycloak 3", "scale deploy/keycloak 3"),
             ("", ""),

@@ -23,13 +23,15 @@ use std::{
 const DEEPEST: usize = 40;
 
 /// Functions that conditions may call; operators apart.
-const FUNCTIONS: &[&str] = &["contains", "double", "endsWith", "int", "matches", "size", "startsWith", "string"];
+const FUNCTIONS: &[&str] =
+    &["contains", "double", "endsWith", "int", "matches", "size", "startsWith", "string"];
 
 /// Kinds that actions work on.
 const KINDS: &[&str] = &["CronJob", "DaemonSet", "Deployment", "Job", "Pod", "StatefulSet"];
 
 /// Kinds of identity.
-pub(super) const IDENTITY_KINDS: &[&str] = &["alert", "api", "console", "discord", "forecast", "schedule", "slack"];
+pub(super) const IDENTITY_KINDS: &[&str] =
+    &["alert", "api", "console", "discord", "forecast", "schedule", "slack"];
 
 /// The names that a policy file may use in conditions, apart from variables.
 #[derive(Clone, Copy)]
@@ -76,7 +78,10 @@ impl<'a> Check<'a> {
         match Value::resolve_val(expression, &self.sample) {
             Ok(value) if !depends.params && value.downcast_ref::<CelBool>().is_none() => {
                 let kind = value.get_type().name();
-                Err(Fault { offset: 0, message: format!("a condition must be true or false; this is {kind}") })
+                Err(Fault {
+                    offset: 0,
+                    message: format!("a condition must be true or false; this is {kind}"),
+                })
             }
             _ => Ok(()),
         }
@@ -88,7 +93,9 @@ impl<'a> Check<'a> {
         }
         let depends = match &node.expr {
             Expr::Literal(_) => return Ok(Depends::default()),
-            Expr::Ident(name) if bound.contains(name) => return Ok(Depends { bound: true, ..Depends::default() }),
+            Expr::Ident(name) if bound.contains(name) => {
+                return Ok(Depends { bound: true, ..Depends::default() });
+            }
             Expr::Ident(_) => self.path(node, &path(&node.expr).unwrap_or_default())?,
             Expr::Select(select) => self.select(node, select, bound, depth)?,
             Expr::List(list) => self.all(&list.elements, bound, depth)?,
@@ -108,7 +115,13 @@ impl<'a> Check<'a> {
         nodes.iter().try_fold(Depends::default(), |sum, node| Ok(sum | self.walk(node, bound, depth + 1)?))
     }
 
-    fn select(&self, node: &IdedExpr, select: &SelectExpr, bound: &mut Vec<String>, depth: usize) -> Result<Depends, Fault> {
+    fn select(
+        &self,
+        node: &IdedExpr,
+        select: &SelectExpr,
+        bound: &mut Vec<String>,
+        depth: usize,
+    ) -> Result<Depends, Fault> {
         match path(&node.expr) {
             Some(names) if !bound.iter().any(|name| name == names[0]) => {
                 if select.test && names.starts_with(&["cluster", "labels"]) {
@@ -139,13 +152,22 @@ impl<'a> Check<'a> {
         if self.words.for_queries {
             let name = fields.first().map_or(root.to_string(), |field| format!("{root}.{field}"));
             if NOT_FOR_QUERIES.contains(root) || NOT_FOR_QUERIES.contains(&name.as_str()) {
-                return Err(self.fault(node, format!("a question has no {name}; write a rule of its own for \"query\"")));
+                return Err(self.fault(
+                    node,
+                    format!("a question has no {name}; write a rule of its own for \"query\""),
+                ));
             }
         }
         Ok(Depends { params: *root == "params", bound: false })
     }
 
-    fn call(&self, node: &IdedExpr, call: &CallExpr, bound: &mut Vec<String>, depth: usize) -> Result<Depends, Fault> {
+    fn call(
+        &self,
+        node: &IdedExpr,
+        call: &CallExpr,
+        bound: &mut Vec<String>,
+        depth: usize,
+    ) -> Result<Depends, Fault> {
         let name = call.func_name.as_str();
         // Operators and what macros expand to are spelled with characters that no function name begins with.
         let is_operator = name.starts_with(['_', '@', '!', '-']);
@@ -156,7 +178,9 @@ impl<'a> Check<'a> {
         if let Some(target) = &call.target {
             depends = depends | self.walk(target, bound, depth + 1)?;
         }
-        if let (operators::EQUALS | operators::NOT_EQUALS | operators::IN, [left, right]) = (name, &call.args[..]) {
+        if let (operators::EQUALS | operators::NOT_EQUALS | operators::IN, [left, right]) =
+            (name, &call.args[..])
+        {
             self.known_values(left, right)?;
             self.known_values(right, left)?;
             if name != operators::IN && !depends.params && !depends.bound {
@@ -166,7 +190,13 @@ impl<'a> Check<'a> {
         Ok(depends)
     }
 
-    fn comprehension(&self, node: &IdedExpr, each: &ComprehensionExpr, bound: &mut Vec<String>, depth: usize) -> Result<Depends, Fault> {
+    fn comprehension(
+        &self,
+        node: &IdedExpr,
+        each: &ComprehensionExpr,
+        bound: &mut Vec<String>,
+        depth: usize,
+    ) -> Result<Depends, Fault> {
         if !bound.is_empty() {
             // One level keeps the cost of a condition linear in what it looks at.
             return Err(self.fault(node, "exists, all, map and filter cannot be nested"));
@@ -187,7 +217,10 @@ impl<'a> Check<'a> {
     fn types(&self, node: &IdedExpr) -> Result<(), Fault> {
         use ExecutionError::{DivisionByZero, IndexOutOfBounds, NoSuchKey, Overflow, RemainderByZero};
         match Value::resolve_val(node, &self.sample) {
-            Ok(_) | Err(NoSuchKey(_) | IndexOutOfBounds(_) | DivisionByZero(_) | RemainderByZero(_) | Overflow(..)) => Ok(()),
+            Ok(_)
+            | Err(
+                NoSuchKey(_) | IndexOutOfBounds(_) | DivisionByZero(_) | RemainderByZero(_) | Overflow(..),
+            ) => Ok(()),
             Err(error) => Err(self.fault(node, brief(&error))),
         }
     }
@@ -195,7 +228,9 @@ impl<'a> Check<'a> {
     /// CEL says that values of different types are never equal, without an error: `labels.production == true` would
     /// quietly never hold.
     fn comparable(&self, node: &IdedExpr, left: &IdedExpr, right: &IdedExpr) -> Result<(), Fault> {
-        let kind = |part| Value::resolve_val(part, &self.sample).ok().map(|value| value.get_type().name().to_string());
+        let kind = |part| {
+            Value::resolve_val(part, &self.sample).ok().map(|value| value.get_type().name().to_string())
+        };
         let (Some(left), Some(right)) = (kind(left), kind(right)) else { return Ok(()) };
         let is_number = |kind: &str| ["int", "uint", "double"].contains(&kind);
         if left == right || (is_number(&left) && is_number(&right)) {
@@ -218,11 +253,13 @@ impl<'a> Check<'a> {
             "action" if !self.words.for_queries => self.words.actions.to_vec(),
             _ => return Ok(()),
         };
-        let values = if let Expr::List(list) = &with.expr { &list.elements[..] } else { std::slice::from_ref(with) };
+        let values =
+            if let Expr::List(list) = &with.expr { &list.elements[..] } else { std::slice::from_ref(with) };
         for value in values {
             let Expr::Literal(LiteralValue::String(text)) = &value.expr else { continue };
             if !known.contains(&text.inner()) {
-                let message = format!("{} is never '{}'{}", names.join("."), text.inner(), which(text.inner(), &known));
+                let message =
+                    format!("{} is never '{}'{}", names.join("."), text.inner(), which(text.inner(), &known));
                 return Err(self.fault(value, message));
             }
         }
@@ -256,7 +293,8 @@ fn path(mut expression: &Expr) -> Option<Vec<&str>> {
 
 /// `; did you mean 'x'?`, or all there are.
 pub(crate) fn which(word: &str, known: &[&str]) -> String {
-    let near = known.iter().map(|name| (strsim::jaro_winkler(word, name), *name)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let near =
+        known.iter().map(|name| (strsim::jaro_winkler(word, name), *name)).max_by(|a, b| a.0.total_cmp(&b.0));
     match near {
         Some((likeness, name)) if likeness > 0.82 => format!("; did you mean '{name}'?"),
         Some(_) => format!("; there is {}", known.join(", ")),

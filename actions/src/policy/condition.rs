@@ -29,7 +29,10 @@ impl Condition {
     /// Parses and checks. Needs a big stack: see [`with_big_stack`].
     pub fn compile(text: &str, words: &Words<'_>, env: &Arc<Env>) -> Result<Condition, Fault> {
         if text.len() > LONGEST {
-            return Err(Fault { offset: 0, message: format!("a condition may have {LONGEST} bytes, this one has {}", text.len()) });
+            return Err(Fault {
+                offset: 0,
+                message: format!("a condition may have {LONGEST} bytes, this one has {}", text.len()),
+            });
         }
         let program = env.compile(text).map_err(|errors| syntax(text, &errors))?;
         Check::new(words, env, program.source_info()).whole(program.expression())?;
@@ -61,7 +64,9 @@ fn syntax(text: &str, errors: &cel::ParseErrors) -> Fault {
     let said = said.split_once(" expecting {").map_or(said, |(said, _)| said);
     let message = match said {
         ended if ended.contains("<EOF>") => "the condition ends where more is expected".to_string(),
-        single if single.contains("'= '") || single.contains("'=") => "a single '=' means nothing here; compare with '=='".to_string(),
+        single if single.contains("'= '") || single.contains("'=") => {
+            "a single '=' means nothing here; compare with '=='".to_string()
+        }
         other => clip(other),
     };
     Fault { offset: line_start + inner, message }

@@ -48,14 +48,22 @@ impl Policy {
                 let reason = format!(
                     "{way} lets {who} {action} on {cluster}. To change that, add a [[rule]] with action = \"{key}\" and \
                      decide = \"allow\" or \"approve\" to the policy file.",
-                    who = facts.who.person, action = ask.action, cluster = facts.plan.target.cluster,
+                    who = facts.who.person,
+                    action = ask.action,
+                    cluster = facts.plan.target.cluster,
                 );
                 Decision::Refuse { rule: DEFAULT_RULE.to_string(), reason }
             }
         }
     }
 
-    fn frozen(&self, key: &str, facts: &Facts<'_>, context: &Context<'_, '_>, trace: &mut Vec<String>) -> Option<Decision> {
+    fn frozen(
+        &self,
+        key: &str,
+        facts: &Facts<'_>,
+        context: &Context<'_, '_>,
+        trace: &mut Vec<String>,
+    ) -> Option<Decision> {
         for freeze in &self.freezes {
             let name = &freeze.name;
             let Some(end) = freeze.until(facts.now) else {
@@ -69,14 +77,22 @@ impl Policy {
             if !strict(freeze.when.as_ref(), context, &format!("freeze \"{name}\""), "in force", trace) {
                 continue;
             }
-            let reason = format!("Frozen by \"{name}\" until {} {}.", end.format("%a %Y-%m-%d %H:%M"), freeze.zone);
-            let way_out = if freeze.except.contains(BREAK_GLASS) { " If it cannot wait: break-glass." } else { "" };
+            let reason =
+                format!("Frozen by \"{name}\" until {} {}.", end.format("%a %Y-%m-%d %H:%M"), freeze.zone);
+            let way_out =
+                if freeze.except.contains(BREAK_GLASS) { " If it cannot wait: break-glass." } else { "" };
             return Some(Decision::Refuse { rule: format!("freeze {name}"), reason: reason + way_out });
         }
         None
     }
 
-    fn capped(&self, key: &str, facts: &Facts<'_>, context: &Context<'_, '_>, trace: &mut Vec<String>) -> Option<Decision> {
+    fn capped(
+        &self,
+        key: &str,
+        facts: &Facts<'_>,
+        context: &Context<'_, '_>,
+        trace: &mut Vec<String>,
+    ) -> Option<Decision> {
         for cap in self.caps.iter().filter(|cap| !cap.except.contains(key)) {
             let name = &cap.name;
             let (have, most) = cap.count(facts.activity);
@@ -84,7 +100,13 @@ impl Policy {
                 trace.push(format!("cap \"{name}\": {have} of {most}"));
                 continue;
             }
-            if strict(cap.when.as_ref(), context, &format!("cap \"{name}\" ({have} of {most})"), "reached", trace) {
+            if strict(
+                cap.when.as_ref(),
+                context,
+                &format!("cap \"{name}\" ({have} of {most})"),
+                "reached",
+                trace,
+            ) {
                 let reason = too_many(name, cap.each, cap.limit, have, facts.who, facts.ask);
                 return Some(Decision::Refuse { rule: cap_rule(name), reason });
             }
@@ -96,12 +118,14 @@ impl Policy {
     /// counts that may be a moment old.
     pub fn ceilings(&self, facts: Facts<'_>) -> Vec<Ceiling> {
         let key = key(facts.ask);
-        let caps: Vec<(&Cap, u32)> = self.caps.iter().filter(|cap| !cap.except.contains(key)).filter_map(Cap::at_once).collect();
+        let caps: Vec<(&Cap, u32)> =
+            self.caps.iter().filter(|cap| !cap.except.contains(key)).filter_map(Cap::at_once).collect();
         if caps.is_empty() {
             return Vec::new();
         }
         let context = self.scene(&facts).bind(&self.env);
-        let caps = caps.into_iter().filter(|(cap, _)| strict(cap.when.as_ref(), &context, "", "", &mut Vec::new()));
+        let caps =
+            caps.into_iter().filter(|(cap, _)| strict(cap.when.as_ref(), &context, "", "", &mut Vec::new()));
         caps.map(|(cap, at_once)| Ceiling { cap: cap.name.clone(), each: cap.each, at_once }).collect()
     }
 
@@ -116,7 +140,11 @@ impl Policy {
             action: &facts.ask.action,
             cluster: &facts.plan.target.cluster,
             labels: facts.cluster_labels,
-            doing: Some(Doing { actor: &facts.ask.actor, plan: facts.plan, busy: facts.activity.target_busy.is_some() }),
+            doing: Some(Doing {
+                actor: &facts.ask.actor,
+                plan: facts.plan,
+                busy: facts.activity.target_busy.is_some(),
+            }),
             now: facts.now,
             zone: self.zone,
         }
@@ -141,7 +169,10 @@ impl Policy {
         let name = rule.name.clone();
         if rule.needs_why && !has_why(facts.ask) {
             trace.push(format!("rule \"{name}\": needs a reason, and none was given"));
-            return Decision::Refuse { rule: name, reason: "This needs a reason: add --why \"...\".".to_string() };
+            return Decision::Refuse {
+                rule: name,
+                reason: "This needs a reason: add --why \"...\".".to_string(),
+            };
         }
         match &rule.then {
             Then::Allow => Decision::Allow { rule: name },
@@ -151,15 +182,27 @@ impl Policy {
             }
             Then::Approve(quorum) => {
                 // Waiting for votes that nobody can give would only waste the time until it expires.
-                let others = self.members.iter().filter(|member| member.may_vote(&quorum.groups) && member.person != facts.who.person);
+                let others = self
+                    .members
+                    .iter()
+                    .filter(|member| member.may_vote(&quorum.groups) && member.person != facts.who.person);
                 let others: Vec<&str> = others.map(|member| member.person.0.as_str()).collect();
                 if others.len() < quorum.votes as usize {
-                    trace.push(format!("rule \"{name}\": {} needed, {} could vote", quorum.votes, others.len()));
-                    let there = if others.is_empty() { "nobody".to_string() } else { format!("only {}", others.join(", ")) };
+                    trace.push(format!(
+                        "rule \"{name}\": {} needed, {} could vote",
+                        quorum.votes,
+                        others.len()
+                    ));
+                    let there = if others.is_empty() {
+                        "nobody".to_string()
+                    } else {
+                        format!("only {}", others.join(", "))
+                    };
                     let reason = format!(
                         "{} approval(s) from {} are needed, and besides you {there} could give one. Ask someone else to ask for it, \
                          or have the groups in the policy file extended.",
-                        quorum.votes, quorum.groups.join(" or "),
+                        quorum.votes,
+                        quorum.groups.join(" or "),
                     );
                     return Decision::Refuse { rule: name, reason };
                 }
@@ -181,10 +224,12 @@ impl Policy {
         if !self.rules.iter().any(|rule| rule.actions.contains(QUERY)) {
             return Ok(());
         }
-        let scene = Scene { who, action: query, cluster, labels: cluster_labels, doing: None, now, zone: self.zone };
+        let scene =
+            Scene { who, action: query, cluster, labels: cluster_labels, doing: None, now, zone: self.zone };
         match self.first_match(QUERY, &scene.bind(&self.env), &mut Vec::new()) {
             Some(Rule { then: Then::Refuse { message }, name, .. }) => {
-                let reason = message.clone().unwrap_or_else(|| format!("The rule \"{name}\" refuses this question."));
+                let reason =
+                    message.clone().unwrap_or_else(|| format!("The rule \"{name}\" refuses this question."));
                 Err(Refusal::Policy { reason })
             }
             _ => Ok(()),
@@ -193,7 +238,8 @@ impl Policy {
 
     /// Does this person's vote count for this quorum?
     pub fn may_vote(&self, who: &Who, quorum: &Quorum) -> Result<(), Refusal> {
-        let entitled = self.members.iter().any(|member| member.person == who.person && member.may_vote(&quorum.groups));
+        let entitled =
+            self.members.iter().any(|member| member.person == who.person && member.may_vote(&quorum.groups));
         if entitled { Ok(()) } else { Err(Refusal::NotEntitled { groups: quorum.groups.clone() }) }
     }
 
@@ -225,22 +271,42 @@ fn has_why(ask: &Ask) -> bool {
 }
 
 /// For what restricts: an error counts as true.
-fn strict(when: Option<&Condition>, context: &Context<'_, '_>, subject: &str, verb: &str, trace: &mut Vec<String>) -> bool {
+fn strict(
+    when: Option<&Condition>,
+    context: &Context<'_, '_>,
+    subject: &str,
+    verb: &str,
+    trace: &mut Vec<String>,
+) -> bool {
     let (line, answer) = match holds(when, context) {
         Ok(true) => (format!("{subject}: {verb}{}", quoted(when)), true),
         Ok(false) => (format!("{subject}: not so{}", quoted(when)), false),
-        Err(why) => (format!("{subject}: {verb}, because its condition cannot be evaluated: {why}{}", quoted(when)), true),
+        Err(why) => (
+            format!("{subject}: {verb}, because its condition cannot be evaluated: {why}{}", quoted(when)),
+            true,
+        ),
     };
     trace.push(line);
     answer
 }
 
 /// For what permits: an error counts as false.
-fn lenient(when: Option<&Condition>, context: &Context<'_, '_>, subject: &str, trace: &mut Vec<String>) -> bool {
+fn lenient(
+    when: Option<&Condition>,
+    context: &Context<'_, '_>,
+    subject: &str,
+    trace: &mut Vec<String>,
+) -> bool {
     let (line, answer) = match holds(when, context) {
         Ok(true) => (format!("{subject}: matched{}", quoted(when)), true),
         Ok(false) => (format!("{subject}: not so{}", quoted(when)), false),
-        Err(why) => (format!("{subject}: passed over, because its condition cannot be evaluated: {why}{}", quoted(when)), false),
+        Err(why) => (
+            format!(
+                "{subject}: passed over, because its condition cannot be evaluated: {why}{}",
+                quoted(when)
+            ),
+            false,
+        ),
     };
     trace.push(line);
     answer
@@ -258,7 +324,11 @@ fn too_many(name: &str, each: Share, limit: Limit, have: u32, who: &Who, ask: &A
         Share::Cluster => format!("on {cluster}"),
     };
     match limit {
-        Limit::PerHour(most) => format!("\"{name}\" allows {most} requests {of} in an hour, and there were {have}. Try again later."),
-        Limit::AtOnce(most) => format!("\"{name}\" allows {most} requests {of} at work at once, and there are {have}. Wait for one to end."),
+        Limit::PerHour(most) => format!(
+            "\"{name}\" allows {most} requests {of} in an hour, and there were {have}. Try again later."
+        ),
+        Limit::AtOnce(most) => format!(
+            "\"{name}\" allows {most} requests {of} at work at once, and there are {have}. Wait for one to end."
+        ),
     }
 }

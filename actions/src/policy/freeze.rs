@@ -74,7 +74,8 @@ mod tests {
     #[test]
     fn a_window_that_begins_in_the_skipped_hour_begins_all_the_same() {
         // On 29 March 2026 the clocks jump from 2:00 to 3:00.
-        let freeze = Freeze { starts: "0 30 2 * * * *".parse().unwrap(), lasts: TimeDelta::hours(1), ..weekend() };
+        let freeze =
+            Freeze { starts: "0 30 2 * * * *".parse().unwrap(), lasts: TimeDelta::hours(1), ..weekend() };
         assert_eq!(until(&freeze, "2026-03-29T01:10:00Z"), Some("2026-03-29 03:30:00".to_string()));
     }
 

@@ -43,7 +43,13 @@ impl PolicyHandle {
     }
 
     fn new(file: Option<PathBuf>, policy: Policy) -> PolicyHandle {
-        PolicyHandle { inner: Arc::new(Inner { file, current: ArcSwap::from_pointee(policy), reloading: Mutex::new(()) }) }
+        PolicyHandle {
+            inner: Arc::new(Inner {
+                file,
+                current: ArcSwap::from_pointee(policy),
+                reloading: Mutex::new(()),
+            }),
+        }
     }
 
     /// The one in force now.
@@ -96,7 +102,10 @@ impl PolicyHandle {
             match tokio::task::spawn_blocking(move || handle.reload()).await {
                 Ok(Ok(true)) => {
                     refused = None;
-                    tracing::info!(policy.version = self.current().version(), "the policy file changed and is in force");
+                    tracing::info!(
+                        policy.version = self.current().version(),
+                        "the policy file changed and is in force"
+                    );
                 }
                 Ok(Ok(false)) => refused = None,
                 Ok(Err(error)) => {

@@ -92,8 +92,9 @@ impl Policy {
     pub fn parse(file: &str, text: &str) -> Result<Policy, PolicyError> {
         let source = source::Source { file, text };
         let actions: Vec<&str> = catalogue().iter().map(|action| action.name()).collect();
-        condition::with_big_stack(|| read::read(&source, &actions))
-            .unwrap_or_else(|| Err(source.error(0, "the policy file could not be read to its end; please report this as a bug")))
+        condition::with_big_stack(|| read::read(&source, &actions)).unwrap_or_else(|| {
+            Err(source.error(0, "the policy file could not be read to its end; please report this as a bug"))
+        })
     }
 
     /// Content hash, hex, first 12.
@@ -115,6 +116,8 @@ impl Policy {
     /// All people and machines with their identities and groups, for sign-in pages and `petrel check`.
     pub fn people(&self) -> Vec<(Person, Vec<Actor>, Vec<String>)> {
         let members = self.members.iter();
-        members.map(|member| (member.person.clone(), member.identities.clone(), member.groups.clone())).collect()
+        members
+            .map(|member| (member.person.clone(), member.identities.clone(), member.groups.clone()))
+            .collect()
     }
 }

@@ -36,10 +36,13 @@ pub(super) struct Member {
 /// Reads a file; `actions` are the catalogue's names.
 pub(super) fn read(source: &Source<'_>, actions: &[&str]) -> Result<Policy, PolicyError> {
     if source.text.len() > LARGEST {
-        return Err(source.error(0, format!("a policy may have {LARGEST} bytes, this one has {}", source.text.len())));
+        return Err(
+            source.error(0, format!("a policy may have {LARGEST} bytes, this one has {}", source.text.len()))
+        );
     }
-    let file: file::File = toml::from_str(source.text)
-        .map_err(|error| source.error(error.span().map_or(0, |span| span.start), error.message().replace('\n', " ")))?;
+    let file: file::File = toml::from_str(source.text).map_err(|error| {
+        source.error(error.span().map_or(0, |span| span.start), error.message().replace('\n', " "))
+    })?;
     let members = members(source, &file)?;
     let groups = members.iter().flat_map(|member| &member.groups).map(String::as_str).collect();
     let people = members.iter().map(|member| member.person.0.as_str()).collect();
@@ -66,27 +69,46 @@ fn members(source: &Source<'_>, file: &file::File) -> Result<Vec<Member>, Policy
     for (somebody, human) in people.chain(file.machine.iter().map(|somebody| (somebody, false))) {
         let name = word(source, &somebody.name, "a name")?;
         if members.iter().any(|member| member.person.0 == name) {
-            return Err(at(source, &somebody.name, format!("there is already a person or machine named '{name}'")));
+            return Err(at(
+                source,
+                &somebody.name,
+                format!("there is already a person or machine named '{name}'"),
+            ));
         }
         if somebody.identities.is_empty() {
-            let message = format!("'{name}' has no identity; add one, such as {}", if human { "console:ann" } else { "api:ci" });
+            let message = format!(
+                "'{name}' has no identity; add one, such as {}",
+                if human { "console:ann" } else { "api:ci" }
+            );
             return Err(at(source, &somebody.name, message));
         }
         let mut identities = Vec::new();
         for text in &somebody.identities {
-            let identity: Actor = text.get_ref().parse().map_err(|error: ledger::NotAnActor| at(source, text, error.to_string()))?;
+            let identity: Actor = text
+                .get_ref()
+                .parse()
+                .map_err(|error: ledger::NotAnActor| at(source, text, error.to_string()))?;
             let kind = identity.kind();
             if !IDENTITY_KINDS.contains(&kind) {
-                return Err(at(source, text, format!("there is no kind of identity '{kind}'{}", which(kind, IDENTITY_KINDS))));
+                return Err(at(
+                    source,
+                    text,
+                    format!("there is no kind of identity '{kind}'{}", which(kind, IDENTITY_KINDS)),
+                ));
             }
             let is_alone = matches!(kind, "alert" | "schedule" | "forecast");
             let is_chat = matches!(kind, "slack" | "discord" | "console");
             if (human && is_alone) || (!human && is_chat) {
-                let (is, table) = if human { ("a machine", "[[machine]]") } else { ("a person", "[[person]]") };
+                let (is, table) =
+                    if human { ("a machine", "[[machine]]") } else { ("a person", "[[person]]") };
                 return Err(at(source, text, format!("{identity} is {is}; write it under {table}")));
             }
             if let Some(owner) = owners.insert(identity.clone(), name.clone()) {
-                return Err(at(source, text, format!("{identity} is held by '{owner}' already; an identity is one person's")));
+                return Err(at(
+                    source,
+                    text,
+                    format!("{identity} is held by '{owner}' already; an identity is one person's"),
+                ));
             }
             identities.push(identity);
         }
@@ -121,9 +143,12 @@ impl Reader<'_> {
         for raw in written {
             let name = self.name(&raw.name, &mut names)?;
             let actions = self.actions(&raw.action, &[QUERY, BREAK_GLASS])?;
-            if let Some(earlier) = actions.iter().map(|action| taken.get(action)).collect::<Option<Vec<_>>>() {
+            if let Some(earlier) = actions.iter().map(|action| taken.get(action)).collect::<Option<Vec<_>>>()
+            {
                 let earlier = earlier.first().map_or("", |name| name.as_str());
-                let message = format!("this rule is never reached: '{earlier}' before it has no condition; move that one down");
+                let message = format!(
+                    "this rule is never reached: '{earlier}' before it has no condition; move that one down"
+                );
                 return Err(at(self.source, &raw.name, message));
             }
             let when = self.condition(raw.when.as_ref(), actions.contains(QUERY))?;
@@ -150,8 +175,14 @@ impl Reader<'_> {
             ("within", raw.within.as_ref().map(Spanned::span)),
             ("type_cluster", raw.type_cluster.as_ref().map(Spanned::span)),
         ];
-        if let Some((key, span)) = voting.iter().find_map(|(key, span)| Some((key, span.clone()?))).filter(|_| verdict != Verdict::Approve) {
-            return Err(self.source.error(span.start, format!("'{key}' goes with decide = \"approve\" only")));
+        if let Some((key, span)) = voting
+            .iter()
+            .find_map(|(key, span)| Some((key, span.clone()?)))
+            .filter(|_| verdict != Verdict::Approve)
+        {
+            return Err(self
+                .source
+                .error(span.start, format!("'{key}' goes with decide = \"approve\" only")));
         }
         if let Some(message) = raw.message.as_ref().filter(|_| verdict != Verdict::Refuse) {
             return Err(at(self.source, message, "'message' goes with decide = \"refuse\" only"));
@@ -161,7 +192,9 @@ impl Reader<'_> {
         }
         Ok(match verdict {
             Verdict::Allow => Then::Allow,
-            Verdict::Refuse => Then::Refuse { message: raw.message.as_ref().map(|message| message.get_ref().clone()) },
+            Verdict::Refuse => {
+                Then::Refuse { message: raw.message.as_ref().map(|message| message.get_ref().clone()) }
+            }
             Verdict::Approve => Then::Approve(self.quorum(raw)?),
         })
     }
@@ -174,7 +207,8 @@ impl Reader<'_> {
         for group in from.get_ref() {
             if !self.groups.contains(group.get_ref().as_str()) {
                 let known = self.groups.iter().copied().collect::<Vec<_>>();
-                let message = format!("nobody is in a group '{0}'{1}", group.get_ref(), which(group.get_ref(), &known));
+                let message =
+                    format!("nobody is in a group '{0}'{1}", group.get_ref(), which(group.get_ref(), &known));
                 return Err(at(self.source, group, message));
             }
             groups.push(group.get_ref().clone());
@@ -190,13 +224,18 @@ impl Reader<'_> {
             };
             return Err(self.source.error(place, message));
         }
-        let within = raw.within.as_ref().map_or(Ok(TimeDelta::minutes(30)), |within| self.duration(within))?;
+        let within =
+            raw.within.as_ref().map_or(Ok(TimeDelta::minutes(30)), |within| self.duration(within))?;
         let within_s = u32::try_from(within.num_seconds()).unwrap_or(u32::MAX);
         let type_cluster = raw.type_cluster.as_ref().is_some_and(|guarded| *guarded.get_ref());
         Ok(Quorum { votes, groups, within_s, type_cluster })
     }
 
-    fn freezes(&self, written: &[file::Freeze], default_zone: chrono_tz::Tz) -> Result<Vec<Freeze>, PolicyError> {
+    fn freezes(
+        &self,
+        written: &[file::Freeze],
+        default_zone: chrono_tz::Tz,
+    ) -> Result<Vec<Freeze>, PolicyError> {
         let mut names = BTreeSet::new();
         let mut freezes = Vec::new();
         for raw in written {
@@ -224,7 +263,13 @@ impl Reader<'_> {
             let limit = match (raw.per_hour, raw.at_once) {
                 (Some(most), None) => Limit::PerHour(most),
                 (None, Some(most)) => Limit::AtOnce(most),
-                _ => return Err(at(self.source, &raw.name, "a cap has either per_hour = a number or at_once = a number")),
+                _ => {
+                    return Err(at(
+                        self.source,
+                        &raw.name,
+                        "a cap has either per_hour = a number or at_once = a number",
+                    ));
+                }
             };
             caps.push(Cap {
                 name: self.name(&raw.name, &mut names)?,
@@ -259,7 +304,11 @@ impl Reader<'_> {
             } else if known.contains(&word.as_str()) {
                 actions.insert(word.clone());
             } else {
-                return Err(at(self.source, words, format!("there is no action '{word}'{}", which(word, &known))));
+                return Err(at(
+                    self.source,
+                    words,
+                    format!("there is no action '{word}'{}", which(word, &known)),
+                ));
             }
         }
         if actions.is_empty() {
@@ -272,22 +321,39 @@ impl Reader<'_> {
         words.map_or(Ok(BTreeSet::new()), |words| self.actions(words, &[BREAK_GLASS]))
     }
 
-    fn condition(&self, text: Option<&Spanned<String>>, for_queries: bool) -> Result<Option<Condition>, PolicyError> {
+    fn condition(
+        &self,
+        text: Option<&Spanned<String>>,
+        for_queries: bool,
+    ) -> Result<Option<Condition>, PolicyError> {
         let Some(text) = text else { return Ok(None) };
-        let words = check::Words { actions: self.actions, people: &self.people, groups: &self.groups, for_queries };
+        let words =
+            check::Words { actions: self.actions, people: &self.people, groups: &self.groups, for_queries };
         Condition::compile(text.get_ref(), &words, &self.env)
             .map(Some)
             .map_err(|fault| self.source.error(self.source.inside(&text.span(), fault.offset), fault.message))
     }
 
     fn zone(&self, name: &Spanned<String>) -> Result<chrono_tz::Tz, PolicyError> {
-        let wrong = |_| at(self.source, name, format!("there is no time zone '{}'; write one such as Europe/Berlin", name.get_ref()));
+        let wrong = |_| {
+            at(
+                self.source,
+                name,
+                format!("there is no time zone '{}'; write one such as Europe/Berlin", name.get_ref()),
+            )
+        };
         name.get_ref().parse().map_err(wrong)
     }
 
     /// `90s`, `30m`, `2h`, `14d`: from a second to a year.
     fn duration(&self, text: &Spanned<String>) -> Result<TimeDelta, PolicyError> {
-        let wrong = || at(self.source, text, format!("'{}' is not a duration; write 90s, 30m, 2h or 14d", text.get_ref()));
+        let wrong = || {
+            at(
+                self.source,
+                text,
+                format!("'{}' is not a duration; write 90s, 30m, 2h or 14d", text.get_ref()),
+            )
+        };
         let unit = text.get_ref().chars().last().ok_or_else(wrong)?;
         let seconds = match unit {
             's' => 1,
@@ -296,7 +362,10 @@ impl Reader<'_> {
             'd' => 86_400,
             _ => return Err(wrong()),
         };
-        let digits = text.get_ref().strip_suffix(unit).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
+        let digits = text
+            .get_ref()
+            .strip_suffix(unit)
+            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
         let count: u32 = digits.and_then(|digits| digits.parse().ok()).ok_or_else(wrong)?;
         let total = i64::from(count) * seconds;
         if !(1..=366 * 86_400).contains(&total) {
@@ -316,8 +385,15 @@ impl Member {
 /// A name that people type: no white space.
 fn word(source: &Source<'_>, text: &Spanned<String>, what: &str) -> Result<String, PolicyError> {
     let value = text.get_ref();
-    if value.is_empty() || value.len() > 64 || !value.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
-        return Err(at(source, text, format!("{what} has 1 to 64 letters, digits, dots, dashes and underscores")));
+    if value.is_empty()
+        || value.len() > 64
+        || !value.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    {
+        return Err(at(
+            source,
+            text,
+            format!("{what} has 1 to 64 letters, digits, dots, dashes and underscores"),
+        ));
     }
     Ok(value.clone())
 }

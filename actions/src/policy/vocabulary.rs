@@ -5,7 +5,7 @@ use cel::{
     Context, Env, ExecutionError,
     common::{
         traits::{Container, Indexer},
-        types::{CelBool, CelInt, CelList, CelMap, CelMapKey, CelNull, CelDouble, CelString, MAP_TYPE, Type},
+        types::{CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, MAP_TYPE, Type},
         value::{CowVal, Val},
     },
 };
@@ -85,7 +85,10 @@ impl<'v> Scene<'v> {
         context.add_variable_as_val("actor", record(actor));
         context.add_variable_as_val("action", text(self.action));
         let labels = Box::new(Labels(self.labels));
-        context.add_variable_as_val("cluster", record([("name", text(self.cluster)), ("labels", labels as Boxed<'v>)]));
+        context.add_variable_as_val(
+            "cluster",
+            record([("name", text(self.cluster)), ("labels", labels as Boxed<'v>)]),
+        );
         let local = local(self.now, self.zone);
         context.add_variable_as_val(
             "time",
@@ -145,7 +148,9 @@ fn json(value: &Value, depth: u8) -> Boxed<'_> {
             None => Box::new(CelDouble::from(value.as_f64().unwrap_or(f64::NAN))),
         },
         Value::String(value) => text(value),
-        Value::Array(values) if depth < 16 => list(values.iter().map(|value| json(value, depth + 1)).collect()),
+        Value::Array(values) if depth < 16 => {
+            list(values.iter().map(|value| json(value, depth + 1)).collect())
+        }
         Value::Object(fields) if depth < 16 => {
             record(fields.iter().map(|(name, value)| (name.as_str(), json(value, depth + 1))))
         }

@@ -16,7 +16,8 @@ pub fn age(at: &Value, now: Timestamp) -> String {
 pub fn duration(seconds: i64) -> String {
     let seconds = seconds.max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    let with = |whole: String, rest: i64, unit: char| if rest == 0 { whole } else { format!("{whole}{rest}{unit}") };
+    let with =
+        |whole: String, rest: i64, unit: char| if rest == 0 { whole } else { format!("{whole}{rest}{unit}") };
     match seconds {
         0..120 => format!("{seconds}s"),
         120..600 => with(format!("{minutes}m"), seconds % 60, 's'),
@@ -38,8 +39,24 @@ mod tests {
     fn durations_read_as_in_kubectl() {
         let day = 86_400;
         for (seconds, text) in [
-            (-5, "0s"), (0, "0s"), (119, "119s"), (120, "2m"), (310, "5m10s"), (600, "10m"), (10_799, "179m"), (10_800, "3h"), (12_000, "3h20m"),
-            (28_800, "8h"), (47 * 3600, "47h"), (2 * day, "2d"), (2 * day + 3600, "2d1h"), (8 * day, "8d"), (700 * day, "700d"), (730 * day, "2y"), (731 * day, "2y1d"), (8 * 365 * day, "8y"),
+            (-5, "0s"),
+            (0, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (310, "5m10s"),
+            (600, "10m"),
+            (10_799, "179m"),
+            (10_800, "3h"),
+            (12_000, "3h20m"),
+            (28_800, "8h"),
+            (47 * 3600, "47h"),
+            (2 * day, "2d"),
+            (2 * day + 3600, "2d1h"),
+            (8 * day, "8d"),
+            (700 * day, "700d"),
+            (730 * day, "2y"),
+            (731 * day, "2y1d"),
+            (8 * 365 * day, "8y"),
         ] {
             assert_eq!(duration(seconds), text, "{seconds}");
         }

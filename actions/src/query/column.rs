@@ -26,7 +26,9 @@ pub fn columns(kind: &str) -> &'static [&'static str] {
         "ConfigMap" => &["DATA", "AGE"],
         "Namespace" => &["STATUS", "AGE"],
         "PersistentVolumeClaim" => &["STATUS", "VOLUME", "CAPACITY", "ACCESS MODES", "STORAGECLASS", "AGE"],
-        "PersistentVolume" => &["CAPACITY", "ACCESS MODES", "RECLAIM POLICY", "STATUS", "CLAIM", "STORAGECLASS", "AGE"],
+        "PersistentVolume" => {
+            &["CAPACITY", "ACCESS MODES", "RECLAIM POLICY", "STATUS", "CLAIM", "STORAGECLASS", "AGE"]
+        }
         "Ingress" => &["CLASS", "HOSTS", "ADDRESS", "AGE"],
         _ => &["AGE"],
     }
@@ -46,49 +48,124 @@ pub fn cells(kind: &str, object: &Value, now: Timestamp) -> Vec<String> {
     let ready = || format!("{}/{}", number(&status["readyReplicas"]), wanted());
     let old = age(&object["metadata"]["creationTimestamp"], now);
     let images = || images(&spec["template"]["spec"]);
-    let join = |list: &Value| list.as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(",");
+    let join = |list: &Value| {
+        list.as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
+    };
     match kind {
         "Pod" => {
             let pod = pod_status(object, now);
             vec![pod.ready, pod.status, pod.restarts, old, text(&spec["nodeName"])]
         }
-        "Deployment" => vec![ready(), number(&status["updatedReplicas"]), number(&status["availableReplicas"]), old, images()],
+        "Deployment" => vec![
+            ready(),
+            number(&status["updatedReplicas"]),
+            number(&status["availableReplicas"]),
+            old,
+            images(),
+        ],
         "StatefulSet" => vec![ready(), old, images()],
         "DaemonSet" => {
             let of = |field: &str| number(&status[field]);
-            vec![of("desiredNumberScheduled"), of("currentNumberScheduled"), of("numberReady"), of("updatedNumberScheduled"), of("numberAvailable"), old, images()]
+            vec![
+                of("desiredNumberScheduled"),
+                of("currentNumberScheduled"),
+                of("numberReady"),
+                of("updatedNumberScheduled"),
+                of("numberAvailable"),
+                old,
+                images(),
+            ]
         }
-        "ReplicaSet" => vec![wanted().to_string(), number(&status["replicas"]), number(&status["readyReplicas"]), old, images()],
+        "ReplicaSet" => vec![
+            wanted().to_string(),
+            number(&status["replicas"]),
+            number(&status["readyReplicas"]),
+            old,
+            images(),
+        ],
         "Job" => vec![job_status(object), job_completions(object), job_duration(object, now), old],
         "CronJob" => {
             let suspended = if spec["suspend"] == true { "True" } else { "False" };
             let active = status["active"].as_array().map_or(0, Vec::len).to_string();
-            let last = if status["lastScheduleTime"].is_string() { age(&status["lastScheduleTime"], now) } else { "<none>".into() };
+            let last = if status["lastScheduleTime"].is_string() {
+                age(&status["lastScheduleTime"], now)
+            } else {
+                "<none>".into()
+            };
             vec![text(&spec["schedule"]), suspended.into(), active, last, old]
         }
-        "Node" => vec![node_status(object), node_roles(object), old, text(&status["nodeInfo"]["kubeletVersion"])],
-        "Service" => vec![text(&spec["type"]), text(&spec["clusterIP"]), external_ip(object), ports(object), old],
-        "HorizontalPodAutoscaler" => {
-            let reference = format!("{}/{}", text(&spec["scaleTargetRef"]["kind"]), text(&spec["scaleTargetRef"]["name"]));
-            let least = spec["minReplicas"].as_i64().map_or("<unset>".into(), |least| least.to_string());
-            vec![reference, hpa_targets(object), least, number(&spec["maxReplicas"]), number(&status["currentReplicas"]), old]
+        "Node" => {
+            vec![node_status(object), node_roles(object), old, text(&status["nodeInfo"]["kubeletVersion"])]
         }
-        "PodDisruptionBudget" => vec![any(&spec["minAvailable"]), any(&spec["maxUnavailable"]), number(&status["disruptionsAllowed"]), old],
+        "Service" => {
+            vec![text(&spec["type"]), text(&spec["clusterIP"]), external_ip(object), ports(object), old]
+        }
+        "HorizontalPodAutoscaler" => {
+            let reference = format!(
+                "{}/{}",
+                text(&spec["scaleTargetRef"]["kind"]),
+                text(&spec["scaleTargetRef"]["name"])
+            );
+            let least = spec["minReplicas"].as_i64().map_or("<unset>".into(), |least| least.to_string());
+            vec![
+                reference,
+                hpa_targets(object),
+                least,
+                number(&spec["maxReplicas"]),
+                number(&status["currentReplicas"]),
+                old,
+            ]
+        }
+        "PodDisruptionBudget" => vec![
+            any(&spec["minAvailable"]),
+            any(&spec["maxUnavailable"]),
+            number(&status["disruptionsAllowed"]),
+            old,
+        ],
         "Secret" => vec![text(&object["type"]), old],
         "ConfigMap" => {
             let count = |field: &str| object[field].as_object().map_or(0, |data| data.len());
             vec![(count("data") + count("binaryData")).to_string(), old]
         }
         "Namespace" => vec![text(&status["phase"]), old],
-        "PersistentVolumeClaim" => vec![text(&status["phase"]), text(&spec["volumeName"]), text(&status["capacity"]["storage"]), join(&status["accessModes"]), text(&spec["storageClassName"]), old],
+        "PersistentVolumeClaim" => vec![
+            text(&status["phase"]),
+            text(&spec["volumeName"]),
+            text(&status["capacity"]["storage"]),
+            join(&status["accessModes"]),
+            text(&spec["storageClassName"]),
+            old,
+        ],
         "PersistentVolume" => {
             let claim = &spec["claimRef"];
-            let claim = if claim.is_object() { format!("{}/{}", text(&claim["namespace"]), text(&claim["name"])) } else { "<none>".into() };
-            vec![text(&spec["capacity"]["storage"]), join(&spec["accessModes"]), text(&spec["persistentVolumeReclaimPolicy"]), text(&status["phase"]), claim, text(&spec["storageClassName"]), old]
+            let claim = if claim.is_object() {
+                format!("{}/{}", text(&claim["namespace"]), text(&claim["name"]))
+            } else {
+                "<none>".into()
+            };
+            vec![
+                text(&spec["capacity"]["storage"]),
+                join(&spec["accessModes"]),
+                text(&spec["persistentVolumeReclaimPolicy"]),
+                text(&status["phase"]),
+                claim,
+                text(&spec["storageClassName"]),
+                old,
+            ]
         }
         "Ingress" => {
-            let hosts: Vec<&str> = spec["rules"].as_array().into_iter().flatten().filter_map(|rule| rule["host"].as_str()).collect();
-            vec![text(&spec["ingressClassName"]), if hosts.is_empty() { "*".into() } else { hosts.join(",") }, addresses(&status["loadBalancer"]["ingress"]), old]
+            let hosts: Vec<&str> = spec["rules"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|rule| rule["host"].as_str())
+                .collect();
+            vec![
+                text(&spec["ingressClassName"]),
+                if hosts.is_empty() { "*".into() } else { hosts.join(",") },
+                addresses(&status["loadBalancer"]["ingress"]),
+                old,
+            ]
         }
         _ => vec![old],
     }
@@ -96,13 +173,31 @@ pub fn cells(kind: &str, object: &Value, now: Timestamp) -> Vec<String> {
 
 /// `app:1.2,proxy:3`.
 pub fn images(pod_spec: &Value) -> String {
-    pod_spec["containers"].as_array().into_iter().flatten().filter_map(|container| container["image"].as_str()).collect::<Vec<_>>().join(",")
+    pod_spec["containers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|container| container["image"].as_str())
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 /// `Complete`, `Failed`, `Running`, `Suspended`.
 pub fn job_status(job: &Value) -> String {
-    let holds = |name: &str| job["status"]["conditions"].as_array().into_iter().flatten().any(|condition| condition["type"] == name && condition["status"] == "True");
-    for (condition, shown) in [("Complete", "Complete"), ("Failed", "Failed"), ("Suspended", "Suspended"), ("FailureTarget", "FailureTarget"), ("SuccessCriteriaMet", "SuccessCriteriaMet")] {
+    let holds = |name: &str| {
+        job["status"]["conditions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|condition| condition["type"] == name && condition["status"] == "True")
+    };
+    for (condition, shown) in [
+        ("Complete", "Complete"),
+        ("Failed", "Failed"),
+        ("Suspended", "Suspended"),
+        ("FailureTarget", "FailureTarget"),
+        ("SuccessCriteriaMet", "SuccessCriteriaMet"),
+    ] {
         if holds(condition) {
             return shown.into();
         }
@@ -129,7 +224,11 @@ fn job_duration(job: &Value, now: Timestamp) -> String {
 
 /// `Ready`, `NotReady,SchedulingDisabled`.
 pub fn node_status(node: &Value) -> String {
-    let ready = node["status"]["conditions"].as_array().into_iter().flatten().find(|condition| condition["type"] == "Ready");
+    let ready = node["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|condition| condition["type"] == "Ready");
     let mut status = match ready {
         Some(condition) if condition["status"] == "True" => "Ready".to_string(),
         Some(_) => "NotReady".into(),
@@ -146,7 +245,11 @@ fn node_roles(node: &Value) -> String {
         .as_object()
         .into_iter()
         .flatten()
-        .filter_map(|(label, value)| label.strip_prefix("node-role.kubernetes.io/").or_else(|| (label == "kubernetes.io/role").then(|| value.as_str()).flatten()))
+        .filter_map(|(label, value)| {
+            label
+                .strip_prefix("node-role.kubernetes.io/")
+                .or_else(|| (label == "kubernetes.io/role").then(|| value.as_str()).flatten())
+        })
         .filter(|role| !role.is_empty())
         .collect();
     if roles.is_empty() { "<none>".into() } else { roles.join(",") }
@@ -161,14 +264,22 @@ fn external_ip(service: &Value) -> String {
             some => some,
         },
         _ => match spec["externalIPs"].as_array() {
-            Some(ips) if !ips.is_empty() => ips.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+            Some(ips) if !ips.is_empty() => {
+                ips.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
+            }
             _ => "<none>".into(),
         },
     }
 }
 
 fn addresses(ingress: &Value) -> String {
-    ingress.as_array().into_iter().flatten().filter_map(|entry| entry["ip"].as_str().or(entry["hostname"].as_str())).collect::<Vec<_>>().join(",")
+    ingress
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry["ip"].as_str().or(entry["hostname"].as_str()))
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 fn ports(service: &Value) -> String {
@@ -177,8 +288,15 @@ fn ports(service: &Value) -> String {
         .into_iter()
         .flatten()
         .map(|port| {
-            let node_port = port["nodePort"].as_i64().filter(|port| *port > 0).map_or(String::new(), |port| format!(":{port}"));
-            format!("{}{node_port}/{}", port["port"].as_i64().unwrap_or(0), port["protocol"].as_str().unwrap_or("TCP"))
+            let node_port = port["nodePort"]
+                .as_i64()
+                .filter(|port| *port > 0)
+                .map_or(String::new(), |port| format!(":{port}"));
+            format!(
+                "{}{node_port}/{}",
+                port["port"].as_i64().unwrap_or(0),
+                port["protocol"].as_str().unwrap_or("TCP")
+            )
         })
         .collect();
     if ports.is_empty() { "<none>".into() } else { ports.join(",") }
@@ -196,10 +314,16 @@ fn hpa_targets(scaler: &Value) -> String {
                 return metric["type"].as_str().unwrap_or("?").to_string();
             }
             let name = metric["resource"]["name"].as_str().unwrap_or("?");
-            let now = &current.iter().find(|known| known["resource"]["name"] == name).unwrap_or(&Value::Null)["resource"]["current"];
+            let now = &current.iter().find(|known| known["resource"]["name"] == name).unwrap_or(&Value::Null)
+                ["resource"]["current"];
             let (now, wanted) = match metric["resource"]["target"]["averageUtilization"].as_i64() {
-                Some(wanted) => (now["averageUtilization"].as_i64().map(|now| format!("{now}%")), format!("{wanted}%")),
-                None => (now["averageValue"].as_str().map(String::from), metric["resource"]["target"]["averageValue"].as_str().unwrap_or("?").to_string()),
+                Some(wanted) => {
+                    (now["averageUtilization"].as_i64().map(|now| format!("{now}%")), format!("{wanted}%"))
+                }
+                None => (
+                    now["averageValue"].as_str().map(String::from),
+                    metric["resource"]["target"]["averageValue"].as_str().unwrap_or("?").to_string(),
+                ),
             };
             format!("{name}: {}/{wanted}", now.unwrap_or_else(|| "<unknown>".into()))
         })
@@ -224,12 +348,21 @@ mod tests {
     fn cells_read_as_in_kubectl() {
         let now = "2026-01-01T01:00:00Z".parse().unwrap();
         let service = json!({"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"type": "NodePort", "clusterIP": "10.0.0.1", "ports": [{"port": 80, "nodePort": 30080}, {"port": 53, "protocol": "UDP"}]}});
-        assert_eq!(cells("Service", &service, now), ["NodePort", "10.0.0.1", "<none>", "80:30080/TCP,53/UDP", "60m"]);
+        assert_eq!(
+            cells("Service", &service, now),
+            ["NodePort", "10.0.0.1", "<none>", "80:30080/TCP,53/UDP", "60m"]
+        );
         let node = json!({"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"node-role.kubernetes.io/control-plane": ""}}, "spec": {"unschedulable": true},
             "status": {"conditions": [{"type": "Ready", "status": "True"}], "nodeInfo": {"kubeletVersion": "v1.36.1"}}});
-        assert_eq!(cells("Node", &node, now), ["Ready,SchedulingDisabled", "control-plane", "60m", "v1.36.1"]);
+        assert_eq!(
+            cells("Node", &node, now),
+            ["Ready,SchedulingDisabled", "control-plane", "60m", "v1.36.1"]
+        );
         let scaler = json!({"spec": {"scaleTargetRef": {"kind": "Deployment", "name": "checkout"}, "minReplicas": 2, "maxReplicas": 10, "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"averageUtilization": 80}}}]},
             "status": {"currentReplicas": 3, "currentMetrics": [{"resource": {"name": "cpu", "current": {"averageUtilization": 43}}}]}});
-        assert_eq!(cells("HorizontalPodAutoscaler", &scaler, now)[..5], ["Deployment/checkout", "cpu: 43%/80%", "2", "10", "3"]);
+        assert_eq!(
+            cells("HorizontalPodAutoscaler", &scaler, now)[..5],
+            ["Deployment/checkout", "cpu: 43%/80%", "2", "10", "3"]
+        );
     }
 }

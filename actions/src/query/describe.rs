@@ -1,6 +1,8 @@
 //! `describe`: the parts of an object that people look for when something is wrong.
 
-use super::{Answer, Query, QueryError, age::age, column, events, place, pod_status::pod_status, redact::redact};
+use super::{
+    Answer, Query, QueryError, age::age, column, events, place, pod_status::pod_status, redact::redact,
+};
 use crate::{
     catalogue::{controller, masked, pods_of, yaml},
     cluster::Cluster,
@@ -24,11 +26,21 @@ impl Query for Describe {
     fn command(&self) -> clap::Command {
         clap::Command::new("describe")
             .about("Show one object: state, conditions, containers, pods, recent events")
-            .arg(clap::Arg::new("target").value_name("KIND/NAME").required(true).help("What to show: deploy/checkout, pod/x, node/n1"))
+            .arg(
+                clap::Arg::new("target")
+                    .value_name("KIND/NAME")
+                    .required(true)
+                    .help("What to show: deploy/checkout, pod/x, node/n1"),
+            )
             .after_help("Example: describe deploy/checkout -n shop -c prod-eu")
     }
 
-    fn answer<'a>(&'a self, cluster: &'a Cluster, namespace: Option<&'a str>, matches: &'a clap::ArgMatches) -> BoxFuture<'a, Result<Answer, QueryError>> {
+    fn answer<'a>(
+        &'a self,
+        cluster: &'a Cluster,
+        namespace: Option<&'a str>,
+        matches: &'a clap::ArgMatches,
+    ) -> BoxFuture<'a, Result<Answer, QueryError>> {
         Box::pin(async move {
             let typed = matches.get_one::<String>("target").map(String::as_str).unwrap_or_default();
             describe(cluster, &events::reference(typed, namespace)?).await
@@ -39,7 +51,8 @@ impl Query for Describe {
 async fn describe(cluster: &Cluster, target: &ObjectRef) -> Result<Answer, QueryError> {
     let object = cluster.get(target).await?;
     let now = Timestamp::now();
-    let workload = matches!(target.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job");
+    let workload =
+        matches!(target.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job");
     let (events, pods) = futures::join!(
         // An object can be described by someone who may not read events.
         async { events::read(cluster, target.namespace.as_deref(), Some(target)).await.unwrap_or_default() },
@@ -93,11 +106,18 @@ fn fields(kind: &str, object: &Value, now: Timestamp) -> Vec<(String, String)> {
         }
         "Node" => {
             add("Status", column::node_status(object));
-            for (label, pointer) in [("Kubelet", "kubeletVersion"), ("System", "osImage"), ("Kernel", "kernelVersion"), ("Runtime", "containerRuntimeVersion")] {
+            for (label, pointer) in [
+                ("Kubelet", "kubeletVersion"),
+                ("System", "osImage"),
+                ("Kernel", "kernelVersion"),
+                ("Runtime", "containerRuntimeVersion"),
+            ] {
                 add(label, text(&status["nodeInfo"][pointer]));
             }
             add("Allocatable", amounts(&status["allocatable"]));
-            let taints = spec["taints"].as_array().into_iter().flatten().map(|taint| format!("{}={}:{}", text(&taint["key"]), text(&taint["value"]), text(&taint["effect"])));
+            let taints = spec["taints"].as_array().into_iter().flatten().map(|taint| {
+                format!("{}={}:{}", text(&taint["key"]), text(&taint["value"]), text(&taint["effect"]))
+            });
             add("Taints", taints.collect::<Vec<_>>().join(", "));
         }
         _ => {
@@ -121,9 +141,16 @@ fn fields(kind: &str, object: &Value, now: Timestamp) -> Vec<(String, String)> {
         add(&format!("Container {}", text(&container["name"])), container_state(container, now));
     }
     for condition in status["conditions"].as_array().into_iter().flatten() {
-        let why = [text(&condition["reason"]), text(&condition["message"])].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
+        let why = [text(&condition["reason"]), text(&condition["message"])]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(": ");
         let why = if why.is_empty() { why } else { format!(" ({why})") };
-        add(&format!("Condition {}", text(&condition["type"])), format!("{}{why}", text(&condition["status"])));
+        add(
+            &format!("Condition {}", text(&condition["type"])),
+            format!("{}{why}", text(&condition["status"])),
+        );
     }
     fields
 }
@@ -133,11 +160,19 @@ fn container_state(container: &Value, now: Timestamp) -> String {
     let state = &container["state"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
     let mut words = if state["running"].is_object() {
-        format!("running for {}{}", age(&state["running"]["startedAt"], now), if container["ready"] == true { "" } else { ", not ready" })
+        format!(
+            "running for {}{}",
+            age(&state["running"]["startedAt"], now),
+            if container["ready"] == true { "" } else { ", not ready" }
+        )
     } else if state["terminated"].is_object() {
         ended(&state["terminated"])
     } else {
-        [text(&state["waiting"]["reason"]), text(&state["waiting"]["message"])].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
+        [text(&state["waiting"]["reason"]), text(&state["waiting"]["message"])]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(": ")
     };
     if words.is_empty() {
         words = "waiting".into();
@@ -150,34 +185,57 @@ fn container_state(container: &Value, now: Timestamp) -> String {
 }
 
 fn ended(terminated: &Value) -> String {
-    format!("{}, exit code {}", terminated["reason"].as_str().unwrap_or("ended"), terminated["exitCode"].as_i64().unwrap_or(0))
+    format!(
+        "{}, exit code {}",
+        terminated["reason"].as_str().unwrap_or("ended"),
+        terminated["exitCode"].as_i64().unwrap_or(0)
+    )
 }
 
 fn strategy(spec: &Value) -> String {
     let strategy = if spec["strategy"].is_object() { &spec["strategy"] } else { &spec["updateStrategy"] };
-    let detail: Vec<String> = strategy["rollingUpdate"].as_object().into_iter().flatten().map(|(key, value)| format!("{key} {}", value.as_str().map_or_else(|| value.to_string(), String::from))).collect();
+    let detail: Vec<String> = strategy["rollingUpdate"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| {
+            format!("{key} {}", value.as_str().map_or_else(|| value.to_string(), String::from))
+        })
+        .collect();
     let name = strategy["type"].as_str().unwrap_or_default();
     if detail.is_empty() { name.to_string() } else { format!("{name} ({})", detail.join(", ")) }
 }
 
 fn amounts(amounts: &Value) -> String {
-    amounts.as_object().into_iter().flatten().map(|(resource, amount)| format!("{resource} {}", amount.as_str().unwrap_or_default())).collect::<Vec<_>>().join(", ")
+    amounts
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(resource, amount)| format!("{resource} {}", amount.as_str().unwrap_or_default()))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// `UP-TO-DATE` to `Up-to-date`.
 fn capitalised(label: &str) -> String {
     let mut characters = label.chars();
-    characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters.flat_map(char::to_lowercase)).collect())
+    characters.next().map_or(String::new(), |first| {
+        first.to_uppercase().chain(characters.flat_map(char::to_lowercase)).collect()
+    })
 }
 
 /// The containers (secrets hidden), or what another kind is about. Never the data of a Secret or ConfigMap.
 fn spec_section(kind: &str, object: &Value) -> Option<String> {
     let safe = masked(object);
-    let pod_spec = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/spec"].iter().filter_map(|pointer| safe.pointer(pointer)).find(|spec| spec["containers"].is_array());
+    let pod_spec = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/spec"]
+        .iter()
+        .filter_map(|pointer| safe.pointer(pointer))
+        .find(|spec| spec["containers"].is_array());
     if let Some(pod_spec) = pod_spec {
         let mut shown = Map::new();
         for list in ["initContainers", "containers"] {
-            let containers: Vec<Value> = pod_spec[list].as_array().into_iter().flatten().map(brief_container).collect();
+            let containers: Vec<Value> =
+                pod_spec[list].as_array().into_iter().flatten().map(brief_container).collect();
             if !containers.is_empty() {
                 shown.insert(list.into(), containers.into());
             }
@@ -186,17 +244,41 @@ fn spec_section(kind: &str, object: &Value) -> Option<String> {
     }
     match kind {
         "Secret" | "ConfigMap" => {
-            let keys: Vec<&String> = ["data", "binaryData"].iter().flat_map(|field| object[*field].as_object().into_iter().flatten()).map(|(key, _)| key).collect();
+            let keys: Vec<&String> = ["data", "binaryData"]
+                .iter()
+                .flat_map(|field| object[*field].as_object().into_iter().flatten())
+                .map(|(key, _)| key)
+                .collect();
             Some(yaml(&json!({"keys": keys})))
         }
-        "Service" | "HorizontalPodAutoscaler" | "PodDisruptionBudget" | "Ingress" | "NetworkPolicy" | "ResourceQuota" | "LimitRange" => Some(yaml(&json!({"spec": object["spec"]}))),
+        "Service"
+        | "HorizontalPodAutoscaler"
+        | "PodDisruptionBudget"
+        | "Ingress"
+        | "NetworkPolicy"
+        | "ResourceQuota"
+        | "LimitRange" => Some(yaml(&json!({"spec": object["spec"]}))),
         _ => None,
     }
 }
 
 fn brief_container(container: &Value) -> Value {
-    const SHOWN: [&str; 11] = ["name", "image", "command", "args", "ports", "resources", "env", "envFrom", "livenessProbe", "readinessProbe", "startupProbe"];
-    let fields = SHOWN.iter().filter_map(|field| container.get(*field).map(|value| (field.to_string(), value.clone())));
+    const SHOWN: [&str; 11] = [
+        "name",
+        "image",
+        "command",
+        "args",
+        "ports",
+        "resources",
+        "env",
+        "envFrom",
+        "livenessProbe",
+        "readinessProbe",
+        "startupProbe",
+    ];
+    let fields = SHOWN
+        .iter()
+        .filter_map(|field| container.get(*field).map(|value| (field.to_string(), value.clone())));
     Value::Object(fields.filter(|(_, value)| !value.as_object().is_some_and(Map::is_empty)).collect())
 }
 
@@ -207,7 +289,11 @@ mod tests {
     #[test]
     fn a_secret_shows_its_keys_and_nothing_more() {
         let secret = json!({"type": "Opaque", "data": {"password": "aHVudGVyMg=="}});
-        let shown = format!("{:?}{:?}", spec_section("Secret", &secret), fields("Secret", &secret, Timestamp::UNIX_EPOCH));
+        let shown = format!(
+            "{:?}{:?}",
+            spec_section("Secret", &secret),
+            fields("Secret", &secret, Timestamp::UNIX_EPOCH)
+        );
         assert!(shown.contains("password") && !shown.contains("aHVud"), "{shown}");
     }
 
@@ -221,6 +307,9 @@ mod tests {
     #[test]
     fn a_crashing_container_says_why() {
         let container = json!({"state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s"}}, "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137, "finishedAt": "2026-01-01T00:58:00Z"}}});
-        assert_eq!(container_state(&container, "2026-01-01T01:00:00Z".parse().unwrap()), "CrashLoopBackOff: back-off 5m0s; last run ended 2m ago: OOMKilled, exit code 137");
+        assert_eq!(
+            container_state(&container, "2026-01-01T01:00:00Z".parse().unwrap()),
+            "CrashLoopBackOff: back-off 5m0s; last run ended 2m ago: OOMKilled, exit code 137"
+        );
     }
 }

@@ -31,28 +31,52 @@ impl Query for Get {
     fn command(&self) -> clap::Command {
         clap::Command::new("get")
             .about("List objects of a kind, or show one")
-            .arg(clap::Arg::new("what").value_name("KIND[/NAME]").required(true).help("pods, deploy, sts, ds, jobs, cj, nodes, svc, hpa, pdb, events, ..., or one: deploy/checkout"))
+            .arg(clap::Arg::new("what").value_name("KIND[/NAME]").required(true).help(
+                "pods, deploy, sts, ds, jobs, cj, nodes, svc, hpa, pdb, events, ..., or one: deploy/checkout",
+            ))
             .arg(clap::Arg::new("name").value_name("NAME").help("One object of the kind"))
-            .arg(clap::Arg::new("selector").short('l').long("selector").value_name("LABELS").conflicts_with("name").help("Only with these labels: app=checkout,tier!=web"))
+            .arg(
+                clap::Arg::new("selector")
+                    .short('l')
+                    .long("selector")
+                    .value_name("LABELS")
+                    .conflicts_with("name")
+                    .help("Only with these labels: app=checkout,tier!=web"),
+            )
             .after_help("Example: get pods -l app=checkout -n shop -c prod-eu")
     }
 
-    fn answer<'a>(&'a self, cluster: &'a Cluster, namespace: Option<&'a str>, matches: &'a clap::ArgMatches) -> BoxFuture<'a, Result<Answer, QueryError>> {
+    fn answer<'a>(
+        &'a self,
+        cluster: &'a Cluster,
+        namespace: Option<&'a str>,
+        matches: &'a clap::ArgMatches,
+    ) -> BoxFuture<'a, Result<Answer, QueryError>> {
         Box::pin(answer(cluster, namespace, matches))
     }
 }
 
-async fn answer(cluster: &Cluster, namespace: Option<&str>, matches: &clap::ArgMatches) -> Result<Answer, QueryError> {
+async fn answer(
+    cluster: &Cluster,
+    namespace: Option<&str>,
+    matches: &clap::ArgMatches,
+) -> Result<Answer, QueryError> {
     let typed = matches.get_one::<String>("what").map(String::as_str).unwrap_or_default();
     let (word, name) = match typed.split_once('/') {
         Some((word, name)) => (word, Some(name)),
         None => (typed, matches.get_one::<String>("name").map(String::as_str)),
     };
-    let selector = matches.get_one::<String>("selector").map(|text| selector::parse(text).map(|selector| selector.to_string())).transpose().map_err(QueryError::Invalid)?;
+    let selector = matches
+        .get_one::<String>("selector")
+        .map(|text| selector::parse(text).map(|selector| selector.to_string()))
+        .transpose()
+        .map_err(QueryError::Invalid)?;
     let what = what(cluster, word).await?;
     if what.kind == "Event" {
         if name.is_some() || selector.is_some() {
-            return Err(QueryError::Invalid("events are picked by what they are about: events deploy/checkout".into()));
+            return Err(QueryError::Invalid(
+                "events are picked by what they are about: events deploy/checkout".into(),
+            ));
         }
         return events::recent(cluster, namespace, None).await;
     }
@@ -64,9 +88,21 @@ async fn answer(cluster: &Cluster, namespace: Option<&str>, matches: &clap::ArgM
                 return Err(QueryError::Invalid(format!("'{}' is not a valid name", name.escape_debug())));
             }
             let namespace = if what.namespaced { Some(needed(namespace, typed)?.to_string()) } else { None };
-            vec![cluster.get(&ObjectRef { api_version: what.api_version.clone(), kind: what.kind.clone(), namespace, name: name.into(), uid: None }).await?]
+            vec![
+                cluster
+                    .get(&ObjectRef {
+                        api_version: what.api_version.clone(),
+                        kind: what.kind.clone(),
+                        namespace,
+                        name: name.into(),
+                        uid: None,
+                    })
+                    .await?,
+            ]
         }
-        None => cluster.list(&what.api_version, &what.kind, namespace, selector.as_deref(), None, READ).await?,
+        None => {
+            cluster.list(&what.api_version, &what.kind, namespace, selector.as_deref(), None, READ).await?
+        }
     };
     let wide = what.namespaced && namespace.is_none();
     let mut header: Vec<String> = if wide { vec!["NAMESPACE".into()] } else { Vec::new() };
@@ -81,7 +117,10 @@ async fn answer(cluster: &Cluster, namespace: Option<&str>, matches: &clap::ArgM
         },
         text: match objects.len() {
             0 => Some(format!("no {} here", what.plural)),
-            count if count > ROWS => Some(format!("{ROWS} of {count}{} shown; narrow it with -l", if count >= READ as usize { " or more" } else { "" })),
+            count if count > ROWS => Some(format!(
+                "{ROWS} of {count}{} shown; narrow it with -l",
+                if count >= READ as usize { " or more" } else { "" }
+            )),
             _ => None,
         },
         table: (!objects.is_empty()).then_some((header, rows)),
@@ -100,17 +139,29 @@ fn row(kind: &str, object: &Value, wide: bool, now: Timestamp) -> Vec<String> {
 /// The kind that a word means: a built-in one, else a custom resource by its plural, singular, short or kind name.
 pub async fn what(cluster: &Cluster, word: &str) -> Result<What, QueryError> {
     if let Some(kind) = cluster::by_word(word) {
-        return Ok(What { api_version: kind.api_version.into(), kind: kind.kind.into(), plural: kind.plural.into(), namespaced: kind.namespaced });
+        return Ok(What {
+            api_version: kind.api_version.into(),
+            kind: kind.kind.into(),
+            plural: kind.plural.into(),
+            namespaced: kind.namespaced,
+        });
     }
     let unknown = || {
         let hint = cluster::nearest(word).map_or(String::new(), |known| format!("; did you mean '{known}'?"));
-        QueryError::Invalid(format!("'{}' is not a kind that {} has{hint}", word.chars().take(80).flat_map(char::escape_debug).collect::<String>(), cluster.name()))
+        QueryError::Invalid(format!(
+            "'{}' is not a kind that {} has{hint}",
+            word.chars().take(80).flat_map(char::escape_debug).collect::<String>(),
+            cluster.name()
+        ))
     };
     let (plain, group) = word.split_once('.').map_or((word, None), |(plain, group)| (plain, Some(group)));
     if !is_dns_label(&plain.to_ascii_lowercase()) {
         return Err(unknown());
     }
-    let definitions = match cluster.list("apiextensions.k8s.io/v1", "CustomResourceDefinition", None, None, None, READ).await {
+    let definitions = match cluster
+        .list("apiextensions.k8s.io/v1", "CustomResourceDefinition", None, None, None, READ)
+        .await
+    {
         Err(ClusterError::Forbidden { .. } | ClusterError::NotFound { .. }) => return Err(unknown()),
         definitions => definitions?,
     };
@@ -121,11 +172,18 @@ fn custom(definition: &Value, word: &str, group: Option<&str>) -> Option<What> {
     let spec = &definition["spec"];
     let names = &spec["names"];
     let is = |name: &Value| name.as_str().is_some_and(|name| name.eq_ignore_ascii_case(word));
-    let known = is(&names["plural"]) || is(&names["singular"]) || is(&names["kind"]) || names["shortNames"].as_array().into_iter().flatten().any(is);
+    let known = is(&names["plural"])
+        || is(&names["singular"])
+        || is(&names["kind"])
+        || names["shortNames"].as_array().into_iter().flatten().any(is);
     if !known || group.is_some_and(|group| spec["group"] != group) {
         return None;
     }
-    let version = spec["versions"].as_array()?.iter().filter(|version| version["served"] == true).max_by_key(|version| version["storage"] == true)?;
+    let version = spec["versions"]
+        .as_array()?
+        .iter()
+        .filter(|version| version["served"] == true)
+        .max_by_key(|version| version["storage"] == true)?;
     Some(What {
         api_version: format!("{}/{}", spec["group"].as_str()?, version["name"].as_str()?),
         kind: names["kind"].as_str()?.into(),
@@ -145,7 +203,10 @@ mod tests {
             "versions": [{"name": "v1", "served": true, "storage": true}, {"name": "v1beta1", "served": true}]}});
         for word in ["certificates", "certificate", "Certificate", "cert"] {
             let found = custom(&definition, word, None).unwrap();
-            assert_eq!((found.api_version.as_str(), found.kind.as_str(), found.namespaced), ("cert.example/v1", "Certificate", true));
+            assert_eq!(
+                (found.api_version.as_str(), found.kind.as_str(), found.namespaced),
+                ("cert.example/v1", "Certificate", true)
+            );
         }
         assert!(custom(&definition, "cert", Some("other.example")).is_none());
         assert!(custom(&definition, "certs", None).is_none());

@@ -1,6 +1,8 @@
 //! `logs`: the last lines of a container.
 
-use super::{Answer, Query, QueryError, events::reference, needed, place, pod_status::pod_status, redact::redact};
+use super::{
+    Answer, Query, QueryError, events::reference, needed, place, pod_status::pod_status, redact::redact,
+};
 use crate::{
     catalogue::pods_of,
     cluster::{Cluster, ClusterError, is_dns_label},
@@ -26,19 +28,50 @@ impl Query for Logs {
     fn command(&self) -> clap::Command {
         clap::Command::new("logs")
             .about("Show the last lines that a container wrote")
-            .arg(clap::Arg::new("target").value_name("KIND/NAME").required(true).help("pod/<name>, or a workload: one of its pods is picked"))
-            .arg(clap::Arg::new("container").long("container").value_name("NAME").help("Which container; the first when left out"))
-            .arg(clap::Arg::new("previous").long("previous").action(clap::ArgAction::SetTrue).help("Of the run before the last restart"))
-            .arg(clap::Arg::new("tail").long("tail").value_name("LINES").default_value(USUAL_LINES).value_parser(clap::value_parser!(u32).range(1..=1000)).help("How many lines"))
+            .arg(
+                clap::Arg::new("target")
+                    .value_name("KIND/NAME")
+                    .required(true)
+                    .help("pod/<name>, or a workload: one of its pods is picked"),
+            )
+            .arg(
+                clap::Arg::new("container")
+                    .long("container")
+                    .value_name("NAME")
+                    .help("Which container; the first when left out"),
+            )
+            .arg(
+                clap::Arg::new("previous")
+                    .long("previous")
+                    .action(clap::ArgAction::SetTrue)
+                    .help("Of the run before the last restart"),
+            )
+            .arg(
+                clap::Arg::new("tail")
+                    .long("tail")
+                    .value_name("LINES")
+                    .default_value(USUAL_LINES)
+                    .value_parser(clap::value_parser!(u32).range(1..=1000))
+                    .help("How many lines"),
+            )
             .after_help("Example: logs deploy/checkout --tail 100 --previous -n shop -c prod-eu")
     }
 
-    fn answer<'a>(&'a self, cluster: &'a Cluster, namespace: Option<&'a str>, matches: &'a clap::ArgMatches) -> BoxFuture<'a, Result<Answer, QueryError>> {
+    fn answer<'a>(
+        &'a self,
+        cluster: &'a Cluster,
+        namespace: Option<&'a str>,
+        matches: &'a clap::ArgMatches,
+    ) -> BoxFuture<'a, Result<Answer, QueryError>> {
         Box::pin(answer(cluster, namespace, matches))
     }
 }
 
-async fn answer(cluster: &Cluster, namespace: Option<&str>, matches: &clap::ArgMatches) -> Result<Answer, QueryError> {
+async fn answer(
+    cluster: &Cluster,
+    namespace: Option<&str>,
+    matches: &clap::ArgMatches,
+) -> Result<Answer, QueryError> {
     let typed = matches.get_one::<String>("target").map(String::as_str).unwrap_or_default();
     let namespace = needed(namespace, typed)?;
     let target = reference(typed, Some(namespace))?;
@@ -50,13 +83,25 @@ async fn answer(cluster: &Cluster, namespace: Option<&str>, matches: &clap::ArgM
             let (pod, of) = pick(cluster, &target, previous).await?;
             (pod, Some(of))
         }
-        kind => return Err(QueryError::Invalid(format!("a {kind} writes no logs; name a pod or a workload"))),
+        kind => {
+            return Err(QueryError::Invalid(format!("a {kind} writes no logs; name a pod or a workload")));
+        }
     };
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-    let containers: Vec<&str> = ["containers", "initContainers"].iter().flat_map(|list| pod["spec"][*list].as_array().into_iter().flatten()).filter_map(|container| container["name"].as_str()).collect();
+    let containers: Vec<&str> = ["containers", "initContainers"]
+        .iter()
+        .flat_map(|list| pod["spec"][*list].as_array().into_iter().flatten())
+        .filter_map(|container| container["name"].as_str())
+        .collect();
     let container = match matches.get_one::<String>("container") {
         Some(name) if is_dns_label(name) && containers.contains(&name.as_str()) => name.as_str(),
-        Some(name) => return Err(QueryError::Invalid(format!("there is no container '{}' in it; there is {}", name.escape_debug(), containers.join(", ")))),
+        Some(name) => {
+            return Err(QueryError::Invalid(format!(
+                "there is no container '{}' in it; there is {}",
+                name.escape_debug(),
+                containers.join(", ")
+            )));
+        }
         None => default_container(&pod, &containers),
     };
     let log = match cluster.logs(namespace, name, Some(container), previous, lines, BYTES).await {
@@ -75,7 +120,11 @@ async fn answer(cluster: &Cluster, namespace: Option<&str>, matches: &clap::ArgM
         notes.push("it has written nothing".into());
     }
     Ok(Answer {
-        title: format!("{} of {name} in {}", if previous { "Previous log" } else { "Log" }, place(cluster, Some(namespace))),
+        title: format!(
+            "{} of {name} in {}",
+            if previous { "Previous log" } else { "Log" },
+            place(cluster, Some(namespace))
+        ),
         text: (!notes.is_empty()).then(|| notes.join("; ")),
         code: (!log.is_empty()).then(|| redact(&log)),
         ..Answer::default()

@@ -51,7 +51,12 @@ pub trait Query: Send + Sync {
     /// As `Action::command`: without `-n` and `-c`.
     fn command(&self) -> clap::Command;
     /// Answers. `namespace` is None for all namespaces (`-A`) where that makes sense.
-    fn answer<'a>(&'a self, cluster: &'a Cluster, namespace: Option<&'a str>, matches: &'a clap::ArgMatches) -> BoxFuture<'a, Result<Answer, QueryError>>;
+    fn answer<'a>(
+        &'a self,
+        cluster: &'a Cluster,
+        namespace: Option<&'a str>,
+        matches: &'a clap::ArgMatches,
+    ) -> BoxFuture<'a, Result<Answer, QueryError>>;
 }
 
 /// Every query to a cluster.

@@ -26,19 +26,28 @@ fn list<'a>(pod: &'a Value, pointer: &str) -> &'a [Value] {
 }
 
 fn condition_holds(pod: &Value, name: &str) -> bool {
-    list(pod, "/status/conditions").iter().any(|condition| condition["type"] == name && condition["status"] == "True")
+    list(pod, "/status/conditions")
+        .iter()
+        .any(|condition| condition["type"] == name && condition["status"] == "True")
 }
 
 /// Of a pod as read.
 pub fn pod_status(pod: &Value, now: Timestamp) -> PodStatus {
     let phase = pod["status"]["phase"].as_str().unwrap_or("Unknown");
-    let mut status = pod["status"]["reason"].as_str().filter(|reason| !reason.is_empty()).unwrap_or(phase).to_string();
-    if list(pod, "/status/conditions").iter().any(|condition| condition["type"] == "PodScheduled" && condition["reason"] == "SchedulingGated") {
+    let mut status =
+        pod["status"]["reason"].as_str().filter(|reason| !reason.is_empty()).unwrap_or(phase).to_string();
+    if list(pod, "/status/conditions")
+        .iter()
+        .any(|condition| condition["type"] == "PodScheduled" && condition["reason"] == "SchedulingGated")
+    {
         status = "SchedulingGated".into();
     }
     let init_specs = list(pod, "/spec/initContainers");
-    let is_sidecar = |name: &Value| init_specs.iter().any(|spec| spec["name"] == *name && spec["restartPolicy"] == "Always");
-    let total = list(pod, "/spec/containers").len() + init_specs.iter().filter(|spec| spec["restartPolicy"] == "Always").count();
+    let is_sidecar = |name: &Value| {
+        init_specs.iter().any(|spec| spec["name"] == *name && spec["restartPolicy"] == "Always")
+    };
+    let total = list(pod, "/spec/containers").len()
+        + init_specs.iter().filter(|spec| spec["restartPolicy"] == "Always").count();
     let (mut ready, mut restarts, mut sidecar_restarts) = (0usize, 0u64, 0u64);
     let (mut last, mut last_sidecar): (Option<&Value>, Option<&Value>) = (None, None);
     let mut initializing = false;
@@ -147,28 +156,70 @@ mod tests {
     fn pods_look_as_in_kubectl() {
         let spec = json!({"containers": [{"name": "a"}, {"name": "b"}]});
         let running = json!({"ready": true, "restartCount": 0, "state": {"running": {}}});
-        assert_eq!(of(json!({"spec": spec, "status": {"phase": "Running", "containerStatuses": [running, running]}})), three("2/2", "Running", "0"));
+        assert_eq!(
+            of(
+                json!({"spec": spec, "status": {"phase": "Running", "containerStatuses": [running, running]}})
+            ),
+            three("2/2", "Running", "0")
+        );
         let crashing = json!({"ready": false, "restartCount": 7, "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"finishedAt": "2026-01-01T00:55:00Z"}}});
-        assert_eq!(of(json!({"spec": spec, "status": {"phase": "Running", "containerStatuses": [running, crashing]}})), three("1/2", "CrashLoopBackOff", "7 (5m ago)"));
+        assert_eq!(
+            of(
+                json!({"spec": spec, "status": {"phase": "Running", "containerStatuses": [running, crashing]}})
+            ),
+            three("1/2", "CrashLoopBackOff", "7 (5m ago)")
+        );
         let done = json!({"ready": false, "restartCount": 0, "state": {"terminated": {"reason": "Completed", "exitCode": 0}}});
-        assert_eq!(of(json!({"spec": spec, "status": {"phase": "Running", "containerStatuses": [running, done]}})), three("1/2", "NotReady", "0"));
+        assert_eq!(
+            of(json!({"spec": spec, "status": {"phase": "Running", "containerStatuses": [running, done]}})),
+            three("1/2", "NotReady", "0")
+        );
         assert_eq!(of(json!({"spec": spec, "status": {"phase": "Pending"}})), three("0/2", "Pending", "0"));
-        assert_eq!(of(json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": spec, "status": {"phase": "Running", "containerStatuses": [running, running]}})), three("2/2", "Terminating", "0"));
+        assert_eq!(
+            of(
+                json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": spec, "status": {"phase": "Running", "containerStatuses": [running, running]}})
+            ),
+            three("2/2", "Terminating", "0")
+        );
         let killed = json!({"ready": false, "restartCount": 0, "state": {"terminated": {"exitCode": 137, "signal": 9}}});
-        assert_eq!(of(json!({"spec": {"containers": [{}]}, "status": {"phase": "Failed", "containerStatuses": [killed]}})), three("0/1", "Signal:9", "0"));
-        assert_eq!(of(json!({"spec": {"containers": [{}]}, "status": {"phase": "Failed", "reason": "Evicted"}})), three("0/1", "Evicted", "0"));
+        assert_eq!(
+            of(
+                json!({"spec": {"containers": [{}]}, "status": {"phase": "Failed", "containerStatuses": [killed]}})
+            ),
+            three("0/1", "Signal:9", "0")
+        );
+        assert_eq!(
+            of(json!({"spec": {"containers": [{}]}, "status": {"phase": "Failed", "reason": "Evicted"}})),
+            three("0/1", "Evicted", "0")
+        );
     }
 
     #[test]
     fn init_containers_and_sidecars_count_as_in_kubectl() {
         let spec = json!({"initContainers": [{"name": "proxy", "restartPolicy": "Always"}, {"name": "setup"}], "containers": [{"name": "a"}]});
         let proxy = json!({"name": "proxy", "started": true, "ready": true, "restartCount": 1, "state": {"running": {}}});
-        let waiting = json!({"name": "setup", "restartCount": 0, "state": {"waiting": {"reason": "PodInitializing"}}});
-        assert_eq!(of(json!({"spec": spec, "status": {"phase": "Pending", "initContainerStatuses": [proxy, waiting]}})), three("1/2", "Init:1/2", "1"));
+        let waiting =
+            json!({"name": "setup", "restartCount": 0, "state": {"waiting": {"reason": "PodInitializing"}}});
+        assert_eq!(
+            of(
+                json!({"spec": spec, "status": {"phase": "Pending", "initContainerStatuses": [proxy, waiting]}})
+            ),
+            three("1/2", "Init:1/2", "1")
+        );
         let failed = json!({"name": "setup", "restartCount": 2, "state": {"terminated": {"reason": "Error", "exitCode": 1}}});
-        assert_eq!(of(json!({"spec": spec, "status": {"phase": "Pending", "initContainerStatuses": [proxy, failed]}})), three("1/2", "Init:Error", "3"));
+        assert_eq!(
+            of(
+                json!({"spec": spec, "status": {"phase": "Pending", "initContainerStatuses": [proxy, failed]}})
+            ),
+            three("1/2", "Init:Error", "3")
+        );
         let done = json!({"name": "setup", "restartCount": 0, "state": {"terminated": {"reason": "Completed", "exitCode": 0}}});
         let app = json!({"name": "a", "ready": true, "restartCount": 0, "state": {"running": {}}});
-        assert_eq!(of(json!({"spec": spec, "status": {"phase": "Running", "initContainerStatuses": [proxy, done], "containerStatuses": [app]}})), three("2/2", "Running", "1"));
+        assert_eq!(
+            of(
+                json!({"spec": spec, "status": {"phase": "Running", "initContainerStatuses": [proxy, done], "containerStatuses": [app]}})
+            ),
+            three("2/2", "Running", "1")
+        );
     }
 }

@@ -81,7 +81,9 @@ fn value_after(line: &str, from: usize) -> Option<(usize, usize)> {
 }
 
 fn end_of_value(line: &str, start: usize) -> usize {
-    line[start..].find(|character: char| character.is_whitespace() || "\"'\\,;&)}]".contains(character)).map_or(line.len(), |length| start + length)
+    line[start..]
+        .find(|character: char| character.is_whitespace() || "\"'\\,;&)}]".contains(character))
+        .map_or(line.len(), |length| start + length)
 }
 
 #[cfg(test)]
@@ -93,7 +95,10 @@ mod tests {
     fn what_has_a_secret_name_is_hidden() {
         for (line, shown) in [
             ("connecting with password=hunter2 to db", "connecting with password=(hidden) to db"),
-            (r#"{"user":"ann","access_token":"abc.def","n":1}"#, r#"{"user":"ann","access_token":"(hidden)","n":1}"#),
+            (
+                r#"{"user":"ann","access_token":"abc.def","n":1}"#,
+                r#"{"user":"ann","access_token":"(hidden)","n":1}"#,
+            ),
             ("DB_PASSWORD: hunter2, host: x", "DB_PASSWORD: (hidden), host: x"),
             ("GET /cb?token=abc&state=1", "GET /cb?token=(hidden)&state=1"),
             ("Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.e30.x", "Authorization: Bearer (hidden)"),

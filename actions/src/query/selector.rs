@@ -50,7 +50,10 @@ fn requirement(text: &str) -> Result<Requirement, String> {
         return match words.as_slice() {
             [name, "in"] => Ok(Requirement::In(key(name)?, values)),
             [name, "notin"] => Ok(Requirement::NotIn(key(name)?, values)),
-            _ => Err(format!("'{}' is no requirement; write key in (a,b) or key notin (a,b)", text.escape_debug())),
+            _ => Err(format!(
+                "'{}' is no requirement; write key in (a,b) or key notin (a,b)",
+                text.escape_debug()
+            )),
         };
     }
     if let Some((name, wanted)) = text.split_once("!=") {
@@ -74,14 +77,21 @@ fn key(text: &str) -> Result<String, String> {
 
 fn value(text: &str) -> Result<String, String> {
     let text = text.trim();
-    if is_label_text(text) { Ok(text.to_string()) } else { Err(format!("'{}' is not a label's value", text.escape_debug())) }
+    if is_label_text(text) {
+        Ok(text.to_string())
+    } else {
+        Err(format!("'{}' is not a label's value", text.escape_debug()))
+    }
 }
 
 /// Empty, or at most 63 of letters, digits, `-`, `_`, `.`, with a letter or digit at both ends.
 fn is_label_text(text: &str) -> bool {
     let bytes = text.as_bytes();
     let edge = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_alphanumeric);
-    bytes.len() <= 63 && edge(bytes.first()) && edge(bytes.last()) && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+    bytes.len() <= 63
+        && edge(bytes.first())
+        && edge(bytes.last())
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
 }
 
 #[cfg(test)]
@@ -104,7 +114,23 @@ mod tests {
 
     #[test]
     fn what_is_no_selector_is_refused() {
-        for typed in ["", "a=b=c", "a=b c", "a in b", "a in (b", "a)b", "a=b&limit=1", "a/b/c=d", "!", "a in ((b))", "a=-b", "=b", ",", "a near (b)", "é=1"] {
+        for typed in [
+            "",
+            "a=b=c",
+            "a=b c",
+            "a in b",
+            "a in (b",
+            "a)b",
+            "a=b&limit=1",
+            "a/b/c=d",
+            "!",
+            "a in ((b))",
+            "a=-b",
+            "=b",
+            ",",
+            "a near (b)",
+            "é=1",
+        ] {
             assert!(parse(typed).is_err(), "{typed}: {:?}", parse(typed));
         }
     }

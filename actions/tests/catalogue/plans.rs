@@ -30,7 +30,12 @@ async fn scale_freezes_an_absolute_number() {
 #[tokio::test]
 async fn rollback_goes_back_to_the_revision_before() {
     let scene = Scene::shop().await;
-    scene.set("Deployment", "checkout", "/spec/template/spec/containers/0/image", json!("registry.example/checkout:1.42"));
+    scene.set(
+        "Deployment",
+        "checkout",
+        "/spec/template/spec/containers/0/image",
+        json!("registry.example/checkout:1.42"),
+    );
     scene.practice.settled().await;
     plan_snapshot!("rollback", scene, "rollback deploy/checkout");
     plan_snapshot!("rollback_to", scene, "rollback deploy/checkout --to 1");
@@ -51,7 +56,12 @@ async fn pause_and_resume_say_what_waits() {
     scene.set("Deployment", "checkout", "/spec/paused", json!(true));
     scene.practice.settled().await;
     plan_snapshot!("resume_with_nothing_waiting", scene, "resume deploy/checkout");
-    scene.set("Deployment", "checkout", "/spec/template/spec/containers/0/image", json!("registry.example/checkout:1.42"));
+    scene.set(
+        "Deployment",
+        "checkout",
+        "/spec/template/spec/containers/0/image",
+        json!("registry.example/checkout:1.42"),
+    );
     scene.practice.settled().await;
     plan_snapshot!("resume_with_a_changed_template", scene, "resume deploy/checkout");
 }
@@ -60,20 +70,40 @@ async fn pause_and_resume_say_what_waits() {
 async fn set_image_touches_only_the_containers_named() {
     let scene = Scene::shop().await;
     plan_snapshot!("set_image", scene, "set-image deploy/checkout app=registry.example/checkout:1.42");
-    plan_snapshot!("set_image_two_floating", scene, "set-image deploy/checkout app=registry.example/checkout proxy=registry.example/proxy:latest");
+    plan_snapshot!(
+        "set_image_two_floating",
+        scene,
+        "set-image deploy/checkout app=registry.example/checkout proxy=registry.example/proxy:latest"
+    );
 }
 
 #[tokio::test]
 async fn set_resources_touches_only_what_is_named() {
     let scene = Scene::shop().await;
-    plan_snapshot!("set_resources", scene, "set-resources deploy/checkout --container app --requests cpu=250m --limits memory=512Mi,cpu=1");
-    plan_snapshot!("set_resources_where_there_were_none", scene, "set-resources deploy/web --requests cpu=250m,memory=64Mi");
+    plan_snapshot!(
+        "set_resources",
+        scene,
+        "set-resources deploy/checkout --container app --requests cpu=250m --limits memory=512Mi,cpu=1"
+    );
+    plan_snapshot!(
+        "set_resources_where_there_were_none",
+        scene,
+        "set-resources deploy/web --requests cpu=250m,memory=64Mi"
+    );
 }
 
 #[tokio::test]
 async fn delete_pod_names_its_workload_and_its_budget() {
     let scene = Scene::shop().await;
-    plan_snapshot!("delete_pod", scene, "delete-pod pod/db-0", &[(scene.object("StatefulSet", "db")["metadata"]["uid"].as_str().unwrap(), "<uid of db>"), (scene.object("Pod", "db-0")["spec"]["nodeName"].as_str().unwrap(), "<node>")]);
+    plan_snapshot!(
+        "delete_pod",
+        scene,
+        "delete-pod pod/db-0",
+        &[
+            (scene.object("StatefulSet", "db")["metadata"]["uid"].as_str().unwrap(), "<uid of db>"),
+            (scene.object("Pod", "db-0")["spec"]["nodeName"].as_str().unwrap(), "<node>")
+        ]
+    );
 }
 
 #[tokio::test]

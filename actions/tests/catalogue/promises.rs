@@ -44,7 +44,12 @@ async fn the_same_state_gives_the_same_digest() {
 #[tokio::test]
 async fn what_moves_without_meaning_does_not_move_the_digest() {
     let scene = Scene::shop().await;
-    for line in ["restart deploy/web", "set-image deploy/web web=registry.example/web:6", "pause deploy/web", "set-resources deploy/web --requests cpu=1"] {
+    for line in [
+        "restart deploy/web",
+        "set-image deploy/web web=registry.example/web:6",
+        "pause deploy/web",
+        "set-resources deploy/web --requests cpu=1",
+    ] {
         let before = scene.plan(line).await.unwrap();
         let replicas = scene.object("Deployment", "web")["spec"]["replicas"].as_u64().unwrap();
         scene.set("Deployment", "web", "/spec/replicas", json!(replicas + 1));
@@ -64,7 +69,10 @@ async fn what_the_action_is_about_does_move_the_digest() {
 
     let before = scene.plan("set-image deploy/web web=registry.example/web:9").await.unwrap();
     scene.set("Deployment", "web", "/spec/template/spec/containers/0/image", json!("registry.example/web:6"));
-    assert_ne!(before.digest(), scene.plan("set-image deploy/web web=registry.example/web:9").await.unwrap().digest());
+    assert_ne!(
+        before.digest(),
+        scene.plan("set-image deploy/web web=registry.example/web:9").await.unwrap().digest()
+    );
 }
 
 #[tokio::test]
@@ -99,7 +107,11 @@ async fn a_rollback_and_its_undo_are_exact() {
     let image = "/spec/template/spec/containers/0/image";
     let first = scene.object("Deployment", "checkout")["spec"]["template"].clone();
     scene.set("Deployment", "checkout", image, json!("registry.example/checkout:1.42"));
-    let mut variables = scene.object("Deployment", "checkout").pointer("/spec/template/spec/containers/0/env").unwrap().clone();
+    let mut variables = scene
+        .object("Deployment", "checkout")
+        .pointer("/spec/template/spec/containers/0/env")
+        .unwrap()
+        .clone();
     variables.as_array_mut().unwrap().push(json!({"name": "FEATURE", "value": "on"}));
     scene.set("Deployment", "checkout", "/spec/template/spec/containers/0/env", variables);
     scene.practice.settled().await;
@@ -119,7 +131,13 @@ async fn no_diff_shows_a_secret() {
     let scene = Scene::shop().await;
     for line in PATCHING.iter().chain(&OTHERS) {
         let plan = scene.plan(line).await.unwrap();
-        let shown = format!("{}{}{:?}{}", plan.summary, plan.diff, plan.blast, serde_json::to_string(&plan.verify).unwrap());
+        let shown = format!(
+            "{}{}{:?}{}",
+            plan.summary,
+            plan.diff,
+            plan.blast,
+            serde_json::to_string(&plan.verify).unwrap()
+        );
         assert!(!shown.contains("hunter2") && !shown.contains("s3cr3t"), "{line}: {shown}");
     }
 }
@@ -134,6 +152,9 @@ async fn every_step_has_room_for_what_the_runner_adds() {
             assert!(matches!(kind, PatchKind::Merge | PatchKind::Strategic));
             assert!(object.uid.is_some() && body.is_object() && body["metadata"] == Value::Null, "{line}");
         }
-        assert!(!plan.undo.is_empty() && !plan.verify.conditions.is_empty() && plan.verify.within_s > 0, "{line}");
+        assert!(
+            !plan.undo.is_empty() && !plan.verify.conditions.is_empty() && plan.verify.within_s > 0,
+            "{line}"
+        );
     }
 }

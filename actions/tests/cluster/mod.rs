@@ -7,12 +7,27 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 fn checkout() -> ObjectRef {
-    ObjectRef { api_version: "apps/v1".into(), kind: "Deployment".into(), namespace: Some("shop".into()), name: "checkout".into(), uid: None }
+    ObjectRef {
+        api_version: "apps/v1".into(),
+        kind: "Deployment".into(),
+        namespace: Some("shop".into()),
+        name: "checkout".into(),
+        uid: None,
+    }
 }
 
 fn config_map(name: &str) -> (ObjectRef, Value) {
-    let object = ObjectRef { api_version: "v1".into(), kind: "ConfigMap".into(), namespace: Some("shop".into()), name: name.into(), uid: None };
-    (object, json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "shop"}, "data": {"a": "1"}}))
+    let object = ObjectRef {
+        api_version: "v1".into(),
+        kind: "ConfigMap".into(),
+        namespace: Some("shop".into()),
+        name: name.into(),
+        uid: None,
+    };
+    (
+        object,
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "shop"}, "data": {"a": "1"}}),
+    )
 }
 
 #[tokio::test]
@@ -25,7 +40,10 @@ async fn a_patch_is_ours_and_a_dry_run_writes_nothing() {
     scene.cluster.patch(&checkout(), PatchKind::Merge, &body, false).await.unwrap();
     assert_eq!(scene.object("Deployment", "checkout")["metadata"]["labels"]["tier"], "front");
     let calls = scene.practice.audit();
-    assert_eq!(calls.iter().map(|call| (call.dry_run, call.field_manager.as_str())).collect::<Vec<_>>(), [(true, "petrel"), (false, "petrel")]);
+    assert_eq!(
+        calls.iter().map(|call| (call.dry_run, call.field_manager.as_str())).collect::<Vec<_>>(),
+        [(true, "petrel"), (false, "petrel")]
+    );
 }
 
 #[tokio::test]
@@ -33,17 +51,33 @@ async fn refusals_are_told_apart() {
     let scene = Scene::shop().await;
     let cluster = &scene.cluster;
     let version = json!({"metadata": {"resourceVersion": "1", "labels": {"a": "b"}}});
-    assert!(matches!(cluster.patch(&checkout(), PatchKind::Merge, &version, false).await, Err(ClusterError::Conflict { reason, .. }) if reason == "Conflict"));
+    assert!(
+        matches!(cluster.patch(&checkout(), PatchKind::Merge, &version, false).await, Err(ClusterError::Conflict { reason, .. }) if reason == "Conflict")
+    );
     let other = ObjectRef { uid: Some("00000000-0000-4000-8000-000000000000".into()), ..checkout() };
-    assert!(matches!(cluster.patch(&other, PatchKind::Merge, &json!({"spec": {"replicas": 1}}), false).await, Err(ClusterError::Conflict { .. } | ClusterError::Invalid { .. })));
+    assert!(matches!(
+        cluster.patch(&other, PatchKind::Merge, &json!({"spec": {"replicas": 1}}), false).await,
+        Err(ClusterError::Conflict { .. } | ClusterError::Invalid { .. })
+    ));
     assert!(matches!(cluster.delete(&other, None, false).await, Err(ClusterError::Conflict { .. })));
-    assert!(matches!(cluster.delete(&checkout(), None, false).await, Err(ClusterError::Invalid { .. })), "a delete without a uid is not sent");
-    assert!(matches!(cluster.patch(&checkout(), PatchKind::Merge, &json!({"spec": {"replicas": "three"}}), false).await, Err(ClusterError::Invalid { .. })));
+    assert!(
+        matches!(cluster.delete(&checkout(), None, false).await, Err(ClusterError::Invalid { .. })),
+        "a delete without a uid is not sent"
+    );
+    assert!(matches!(
+        cluster.patch(&checkout(), PatchKind::Merge, &json!({"spec": {"replicas": "three"}}), false).await,
+        Err(ClusterError::Invalid { .. })
+    ));
     let missing = ObjectRef { name: "nothing".into(), ..checkout() };
-    assert_eq!(cluster.get(&missing).await.unwrap_err().to_string(), "Deployment shop/nothing does not exist");
+    assert_eq!(
+        cluster.get(&missing).await.unwrap_err().to_string(),
+        "Deployment shop/nothing does not exist"
+    );
     let (object, body) = config_map("one");
     cluster.create(&object, &body, false).await.unwrap();
-    assert!(matches!(cluster.create(&object, &body, false).await, Err(ClusterError::Conflict { reason, .. }) if reason == "AlreadyExists"));
+    assert!(
+        matches!(cluster.create(&object, &body, false).await, Err(ClusterError::Conflict { reason, .. }) if reason == "AlreadyExists")
+    );
     assert!(scene.practice.audit().iter().all(|call| !call.took_effect() || call.resource == "configmaps"));
 }
 
@@ -52,7 +86,10 @@ async fn a_token_that_may_not_is_forbidden() {
     let scene = Scene::shop().await;
     let limited = scene.also(&scene.practice.limited_kubeconfig(&[("deployments", &["get"])]), 5);
     limited.get(&checkout()).await.unwrap();
-    let error = limited.patch(&checkout(), PatchKind::Merge, &json!({"spec": {"replicas": 1}}), false).await.unwrap_err();
+    let error = limited
+        .patch(&checkout(), PatchKind::Merge, &json!({"spec": {"replicas": 1}}), false)
+        .await
+        .unwrap_err();
     assert!(matches!(error, ClusterError::Forbidden { .. }), "{error}");
 }
 
@@ -60,10 +97,18 @@ async fn a_token_that_may_not_is_forbidden() {
 async fn a_write_whose_answer_was_lost_is_unreachable_though_it_took_place() {
     let scene = Scene::shop().await;
     scene.practice.faults().drop_answers(1);
-    let error = scene.cluster.patch(&checkout(), PatchKind::Merge, &json!({"spec": {"replicas": 5}}), false).await.unwrap_err();
+    let error = scene
+        .cluster
+        .patch(&checkout(), PatchKind::Merge, &json!({"spec": {"replicas": 5}}), false)
+        .await
+        .unwrap_err();
     assert!(matches!(error, ClusterError::Unreachable { .. }), "{error}");
     assert_eq!(scene.object("Deployment", "checkout")["spec"]["replicas"], 5);
-    assert_eq!(scene.practice.audit().iter().filter(|call| call.took_effect()).count(), 1, "it was not retried below us");
+    assert_eq!(
+        scene.practice.audit().iter().filter(|call| call.took_effect()).count(),
+        1,
+        "it was not retried below us"
+    );
 }
 
 #[tokio::test]
@@ -71,7 +116,11 @@ async fn a_server_error_is_unknown_for_a_write_and_an_error_for_a_read() {
     let scene = Scene::shop().await;
     for code in [500, 503, 504] {
         scene.practice.faults().fail_next(1, code);
-        let error = scene.cluster.patch(&checkout(), PatchKind::Merge, &json!({"spec": {"replicas": 5}}), false).await.unwrap_err();
+        let error = scene
+            .cluster
+            .patch(&checkout(), PatchKind::Merge, &json!({"spec": {"replicas": 5}}), false)
+            .await
+            .unwrap_err();
         assert!(matches!(error, ClusterError::Unreachable { .. }), "{code}: {error}");
         scene.practice.faults().fail_next(1, code);
         let error = scene.cluster.get(&checkout()).await.unwrap_err();
@@ -122,12 +171,24 @@ async fn a_slow_and_a_dead_cluster_delay_nobody() {
     };
     let mut missing = config("missing", &dir.path().join("nowhere"), 2);
     missing.labels.clear();
-    let clusters = Clusters::new(vec![file("slow", slow.practice.kubeconfig()), file("good", good.practice.kubeconfig()), file("dead", dead.practice.kubeconfig()), missing]);
+    let clusters = Clusters::new(vec![
+        file("slow", slow.practice.kubeconfig()),
+        file("good", good.practice.kubeconfig()),
+        file("dead", dead.practice.kubeconfig()),
+        missing,
+    ]);
     slow.practice.faults().latency(Duration::from_secs(60));
     dead.practice.faults().refuse(true);
 
     let slow_cluster = clusters.get("slow").unwrap();
-    let waiting = (0..40).map(|_| tokio::spawn({ let cluster = slow_cluster.clone(); async move { cluster.list("v1", "Node", None, None, None, 10).await } })).collect::<Vec<_>>();
+    let waiting = (0..40)
+        .map(|_| {
+            tokio::spawn({
+                let cluster = slow_cluster.clone();
+                async move { cluster.list("v1", "Node", None, None, None, 10).await }
+            })
+        })
+        .collect::<Vec<_>>();
     let started = Instant::now();
     clusters.get("good").unwrap().list("v1", "Node", None, None, None, 10).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
@@ -140,7 +201,10 @@ async fn a_slow_and_a_dead_cluster_delay_nobody() {
     assert!(of("slow").trouble.is_some() && of("slow").version.is_none());
     assert!(of("dead").trouble.is_some() && of("dead").version.is_none());
     assert!(of("missing").trouble.as_deref().unwrap().contains("kubeconfig"), "{:?}", of("missing"));
-    assert_eq!(health.iter().map(|health| health.name.as_str()).collect::<Vec<_>>(), ["slow", "good", "dead", "missing"]);
+    assert_eq!(
+        health.iter().map(|health| health.name.as_str()).collect::<Vec<_>>(),
+        ["slow", "good", "dead", "missing"]
+    );
     for call in waiting {
         call.abort();
     }
@@ -153,7 +217,14 @@ async fn a_long_list_is_read_to_its_end_and_no_further_than_asked() {
     for index in 0..620 {
         scene.practice.apply(config_map(&format!("map-{index}")).1);
     }
-    let count = async |limit: u32| scene.cluster.list("v1", "ConfigMap", Some("shop"), None, Some("metadata.name!=kube-root-ca.crt"), limit).await.unwrap().len();
+    let count = async |limit: u32| {
+        scene
+            .cluster
+            .list("v1", "ConfigMap", Some("shop"), None, Some("metadata.name!=kube-root-ca.crt"), limit)
+            .await
+            .unwrap()
+            .len()
+    };
     assert_eq!(count(5_000).await, 620);
     assert_eq!(count(510).await, 510);
     assert_eq!(count(3).await, 3);
@@ -164,7 +235,11 @@ async fn a_name_that_is_none_is_refused_before_anything_is_sent() {
     let scene = Scene::shop().await;
     scene.practice.faults().refuse(true);
     let bad = ObjectRef { name: "../secrets/db-login".into(), ..checkout() };
-    for result in [scene.cluster.get(&bad).await.map(drop), scene.cluster.patch(&bad, PatchKind::Merge, &json!({}), false).await.map(drop), scene.cluster.logs("shop", "a/b", None, false, 1, 1).await.map(drop)] {
+    for result in [
+        scene.cluster.get(&bad).await.map(drop),
+        scene.cluster.patch(&bad, PatchKind::Merge, &json!({}), false).await.map(drop),
+        scene.cluster.logs("shop", "a/b", None, false, 1, 1).await.map(drop),
+    ] {
         assert!(matches!(result, Err(ClusterError::Invalid { .. })), "{result:?}");
     }
 }
@@ -175,9 +250,15 @@ async fn a_cluster_is_reached_by_address_and_token_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("token");
     let kubeconfig = scene.practice.kubeconfig();
-    let token = kubeconfig.lines().find_map(|line| line.trim().trim_start_matches("- ").strip_prefix("token:")).unwrap().trim().trim_matches('"');
+    let token = kubeconfig
+        .lines()
+        .find_map(|line| line.trim().trim_start_matches("- ").strip_prefix("token:"))
+        .unwrap()
+        .trim()
+        .trim_matches('"');
     let mut config = config("direct", "unused".as_ref(), 5);
-    (config.kubeconfig, config.server, config.token_file) = (None, Some(scene.practice.url()), Some(file.clone()));
+    (config.kubeconfig, config.server, config.token_file) =
+        (None, Some(scene.practice.url()), Some(file.clone()));
     let cluster = Clusters::new(vec![config]).get("direct").unwrap();
     std::fs::write(&file, "wrong\n").unwrap();
     assert!(matches!(cluster.get(&checkout()).await, Err(ClusterError::Forbidden { .. })));
@@ -187,8 +268,11 @@ async fn a_cluster_is_reached_by_address_and_token_file() {
 
 #[tokio::test]
 async fn an_unknown_cluster_is_told_with_the_nearest_name() {
-    let clusters = Clusters::new(vec![config("prod-eu", "x".as_ref(), 1), config("staging", "x".as_ref(), 1)]);
-    let error = |name: &str| clusters.get(name).map(|cluster: Cluster| cluster.name().to_string()).unwrap_err().to_string();
+    let clusters =
+        Clusters::new(vec![config("prod-eu", "x".as_ref(), 1), config("staging", "x".as_ref(), 1)]);
+    let error = |name: &str| {
+        clusters.get(name).map(|cluster: Cluster| cluster.name().to_string()).unwrap_err().to_string()
+    };
     assert_eq!(error("prod-ue"), "there is no cluster 'prod-ue'; did you mean 'prod-eu'?");
     assert_eq!(error("moon"), "there is no cluster 'moon'");
     assert!(clusters.get("staging").unwrap().is_production());

@@ -91,9 +91,15 @@ async fn what_cannot_be_planned_is_said_in_words_and_recorded() {
     let mut elsewhere = ask("console:joe", "restart", "checkout", json!({}));
     elsewhere.target.cluster = "labb".to_string();
     let no_cluster = nothing(elsewhere).await;
-    assert!(matches!(&no_cluster, Submitted::NoPlan(why) if why.contains("did you mean 'lab'")), "{no_cluster:?}");
+    assert!(
+        matches!(&no_cluster, Submitted::NoPlan(why) if why.contains("did you mean 'lab'")),
+        "{no_cluster:?}"
+    );
     let no_action = nothing(ask("console:joe", "restrat", "checkout", json!({}))).await;
-    assert!(matches!(&no_action, Submitted::Refused(Refusal::Policy { reason }) if reason.contains("'restart'")), "{no_action:?}");
+    assert!(
+        matches!(&no_action, Submitted::Refused(Refusal::Policy { reason }) if reason.contains("'restart'")),
+        "{no_action:?}"
+    );
     let same = nothing(ask("console:joe", "scale", "checkout", json!({ "replicas": 3 }))).await;
     assert!(matches!(&same, Submitted::NoPlan(why) if why.contains("nothing to do")), "{same:?}");
     let kinds: Vec<String> = world.entries().await.into_iter().map(|(kind, _)| kind).collect();
@@ -129,7 +135,8 @@ async fn an_explanation_writes_nothing() {
     assert!(plan.summary.contains("checkout"));
     assert!(matches!(explained.decision, Decision::Needs { .. }), "{explained:?}");
     assert_eq!(explained.trace.last().unwrap(), "rule \"scaling needs two\": matched");
-    let stranger = world.gate.explain(&ask("slack:T1:U9", "restart", "checkout", json!({})), world.now).await.unwrap();
+    let stranger =
+        world.gate.explain(&ask("slack:T1:U9", "restart", "checkout", json!({})), world.now).await.unwrap();
     assert!(stranger.unwrap_err().contains("slack:T1:U9"));
     assert_eq!(world.entries().await, []);
     assert_eq!(world.ledger.request_by_key(&the_ask.key).await.unwrap(), None);

@@ -22,7 +22,11 @@ async fn nobody_votes_on_their_own_request_with_any_identity() {
     let request = world.request(ask("console:ann", "scale", "checkout", json!({ "replicas": 5 }))).await;
     assert_eq!(request.state, RequestState::Awaiting);
     for identity in ["console:ann", "slack:T1:U2"] {
-        assert_eq!(world.click(&request, identity, Verdict::Approve).await, Err(Refusal::OwnRequest), "{identity}");
+        assert_eq!(
+            world.click(&request, identity, Verdict::Approve).await,
+            Err(Refusal::OwnRequest),
+            "{identity}"
+        );
     }
 }
 
@@ -59,7 +63,10 @@ async fn a_click_after_the_decision_is_told_so() {
     let denied = world.awaiting().await;
     world.click(&denied, "console:ann", Verdict::Deny).await.unwrap();
     let late = world.click(&denied, "console:bob", Verdict::Approve).await.unwrap_err();
-    assert!(matches!(&late, Refusal::TooLate { state, because } if state == "denied" && because.contains("ann")), "{late:?}");
+    assert!(
+        matches!(&late, Refusal::TooLate { state, because } if state == "denied" && because.contains("ann")),
+        "{late:?}"
+    );
     assert_eq!(world.stored(denied.id).await.state, RequestState::Denied);
 }
 
@@ -67,13 +74,23 @@ async fn a_click_after_the_decision_is_told_so() {
 async fn of_many_clicks_at_once_exactly_one_decides() {
     let world = World::new("race", RULES).await;
     for round in 0..5 {
-        let request = world.request(ask("console:joe", "set-image", "checkout", json!({ "images": { "app": format!("registry.example/app:{}", round + 2) } }))).await;
-        let clicks = ["console:ann", "console:bob", "console:cat", "slack:T1:U2"].into_iter().enumerate().map(|(index, actor)| {
-            let verdict = if index % 2 == 0 { Verdict::Approve } else { Verdict::Deny };
-            let ballot = Ballot { typed: Some("lab".to_string()), ..ballot(&request, actor, verdict) };
-            let gate = world.gate.clone();
-            async move { gate.vote(&ballot, world.now).await.unwrap() }
-        });
+        let request = world
+            .request(ask(
+                "console:joe",
+                "set-image",
+                "checkout",
+                json!({ "images": { "app": format!("registry.example/app:{}", round + 2) } }),
+            ))
+            .await;
+        let clicks = ["console:ann", "console:bob", "console:cat", "slack:T1:U2"]
+            .into_iter()
+            .enumerate()
+            .map(|(index, actor)| {
+                let verdict = if index % 2 == 0 { Verdict::Approve } else { Verdict::Deny };
+                let ballot = Ballot { typed: Some("lab".to_string()), ..ballot(&request, actor, verdict) };
+                let gate = world.gate.clone();
+                async move { gate.vote(&ballot, world.now).await.unwrap() }
+            });
         let outcomes = futures::future::join_all(clicks).await;
         let winners: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()).collect();
         assert_eq!(winners.len(), 1, "{outcomes:?}");
@@ -112,13 +129,26 @@ async fn an_expired_request_cannot_be_approved_though_nobody_swept_it() {
 #[tokio::test]
 async fn the_clusters_name_must_be_typed_where_the_rule_asks_for_it() {
     let world = World::new("typed", RULES).await;
-    let request = world.request(ask("console:joe", "set-image", "checkout", json!({ "images": { "app": "registry.example/app:2" } }))).await;
-    let typed = |typed: Option<&str>| Ballot { typed: typed.map(String::from), ..ballot(&request, "console:ann", Verdict::Approve) };
+    let request = world
+        .request(ask(
+            "console:joe",
+            "set-image",
+            "checkout",
+            json!({ "images": { "app": "registry.example/app:2" } }),
+        ))
+        .await;
+    let typed = |typed: Option<&str>| Ballot {
+        typed: typed.map(String::from),
+        ..ballot(&request, "console:ann", Verdict::Approve)
+    };
     for wrong in [None, Some(""), Some("LAB")] {
         let refusal = world.gate.vote(&typed(wrong), world.now).await.unwrap();
         assert_eq!(refusal, Err(Refusal::TypeCluster { cluster: "lab".to_string() }), "{wrong:?}");
     }
-    assert_eq!(world.gate.vote(&typed(Some("lab")), world.now).await.unwrap().unwrap().state, RequestState::Approved);
+    assert_eq!(
+        world.gate.vote(&typed(Some("lab")), world.now).await.unwrap().unwrap().state,
+        RequestState::Approved
+    );
 }
 
 #[tokio::test]
@@ -126,7 +156,8 @@ async fn a_vote_on_nothing_is_refused() {
     let world = World::new("nothing", RULES).await;
     let request = world.awaiting().await;
     for digest in [None, Some(request.digest.to_string())] {
-        let ballot = Ballot { request: RequestId::new(), digest, ..ballot(&request, "console:ann", Verdict::Approve) };
+        let ballot =
+            Ballot { request: RequestId::new(), digest, ..ballot(&request, "console:ann", Verdict::Approve) };
         assert_eq!(world.gate.vote(&ballot, world.now).await.unwrap(), Err(Refusal::NoSuchRequest));
     }
 }

@@ -64,7 +64,10 @@ impl World {
     /// With a Deployment `checkout` of three pods in namespace `shop` of cluster `lab`.
     pub async fn new(name: &str, rules: &str) -> World {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let practice = Practice::start(PracticeConfig { name: "lab".to_string(), ..PracticeConfig::default() }).await.unwrap();
+        let practice =
+            Practice::start(PracticeConfig { name: "lab".to_string(), ..PracticeConfig::default() })
+                .await
+                .unwrap();
         practice.apply(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "shop" } }));
         for deployment in ["checkout", "cart", "search", "mail"] {
             practice.apply(deployment_of_three(deployment));
@@ -75,7 +78,8 @@ impl World {
         std::fs::write(&kubeconfig, practice.kubeconfig()).unwrap();
         let lab = ClusterConfig { kubeconfig: Some(kubeconfig), ..cluster("lab") };
         // Nothing listens there.
-        let dead = ClusterConfig { server: Some("http://127.0.0.1:1".to_string()), timeout_s: 1, ..cluster("dead") };
+        let dead =
+            ClusterConfig { server: Some("http://127.0.0.1:1".to_string()), timeout_s: 1, ..cluster("dead") };
         let server = PrivatePostgres::join(&test_dir()).await.unwrap();
         let (url, _) = server.database(name).await.unwrap();
         let ledger = Ledger::connect(&Connect { url, connections: 16 }).await.unwrap();
@@ -104,7 +108,12 @@ impl World {
     }
 
     /// As [`World::click`], so much later.
-    pub async fn click_after(&self, request: &Request, actor: &str, seconds: i64) -> Result<Request, Refusal> {
+    pub async fn click_after(
+        &self,
+        request: &Request,
+        actor: &str,
+        seconds: i64,
+    ) -> Result<Request, Refusal> {
         let now = self.now + SignedDuration::from_secs(seconds);
         self.gate.vote(&ballot(request, actor, Verdict::Approve), now).await.unwrap()
     }

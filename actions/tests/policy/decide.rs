@@ -17,24 +17,60 @@ fn the_example_decides_as_its_rule_names_say() {
     let friday_night = "2026-11-20T20:00:00Z";
     let cases = [
         (Scene::new("console:joe", "restart"), "allow by anything goes elsewhere"),
-        (Scene::new("console:joe", "restart").production(), "1 of sre/leads by one more pair of eyes for the rest of production"),
+        (
+            Scene::new("console:joe", "restart").production(),
+            "1 of sre/leads by one more pair of eyes for the rest of production",
+        ),
         (Scene::new("console:joe", "restart").activity(busy), "refuse by one thing at a time per workload"),
-        (Scene::new("console:ann", "scale").production().risk(Risk::Low).params(json!({ "replicas": 6 })), "allow by on call may add replicas in production"),
-        (Scene::new("console:joe", "scale").production().risk(Risk::Low).params(json!({ "replicas": 6 })), "1 of sre/leads by one more pair of eyes for the rest of production"),
-        (Scene::new("console:ann", "scale").production().risk(Risk::High).params(json!({ "replicas": 0 })), "refuse by nobody scales production to zero"),
-        (Scene::new("console:ann", "scale").risk(Risk::High).params(json!({ "replicas": 0 })), "allow by anything goes elsewhere"),
-        (Scene::new("console:ann", "set-image").production().risk(Risk::High), "refuse by two people for what can hurt production"),
-        (Scene::new("console:ann", "set-image").production().risk(Risk::High).why("fix"), "2 of sre/leads by two people for what can hurt production"),
-        (Scene::new("api:pipeline", "set-image").risk(Risk::High), "allow by the pipeline sets images outside production"),
+        (
+            Scene::new("console:ann", "scale").production().risk(Risk::Low).params(json!({ "replicas": 6 })),
+            "allow by on call may add replicas in production",
+        ),
+        (
+            Scene::new("console:joe", "scale").production().risk(Risk::Low).params(json!({ "replicas": 6 })),
+            "1 of sre/leads by one more pair of eyes for the rest of production",
+        ),
+        (
+            Scene::new("console:ann", "scale").production().risk(Risk::High).params(json!({ "replicas": 0 })),
+            "refuse by nobody scales production to zero",
+        ),
+        (
+            Scene::new("console:ann", "scale").risk(Risk::High).params(json!({ "replicas": 0 })),
+            "allow by anything goes elsewhere",
+        ),
+        (
+            Scene::new("console:ann", "set-image").production().risk(Risk::High),
+            "refuse by two people for what can hurt production",
+        ),
+        (
+            Scene::new("console:ann", "set-image").production().risk(Risk::High).why("fix"),
+            "2 of sre/leads by two people for what can hurt production",
+        ),
+        (
+            Scene::new("api:pipeline", "set-image").risk(Risk::High),
+            "allow by the pipeline sets images outside production",
+        ),
         (Scene::new("api:pipeline", "set-image").production(), "refuse by machines do nothing else"),
         (Scene::new("console:ann", "restart").production().at(friday_night), "refuse by freeze weekend"),
         (Scene::new("console:ann", "restart").at(friday_night), "allow by anything goes elsewhere"),
         (Scene::new("console:ann", "restart").production().break_glass(), "refuse by break-glass"),
         (Scene::new("console:ann", "restart").production().break_glass().why("  "), "refuse by break-glass"),
-        (Scene::new("console:ann", "restart").production().break_glass().why("outage").at(friday_night), "allow by on call may break the glass"),
+        (
+            Scene::new("console:ann", "restart").production().break_glass().why("outage").at(friday_night),
+            "allow by on call may break the glass",
+        ),
         (Scene::new("console:joe", "restart").break_glass().why("outage"), "refuse by default"),
-        (Scene::new("console:ann", "scale").production().params(json!({ "replicas": 9 })).at("2026-12-24T12:00:00Z"), "1 of sre/leads by one more pair of eyes for the rest of production"),
-        (Scene::new("console:ann", "restart").production().at("2026-12-24T12:00:00Z"), "refuse by freeze year's end 2026"),
+        (
+            Scene::new("console:ann", "scale")
+                .production()
+                .params(json!({ "replicas": 9 }))
+                .at("2026-12-24T12:00:00Z"),
+            "1 of sre/leads by one more pair of eyes for the rest of production",
+        ),
+        (
+            Scene::new("console:ann", "restart").production().at("2026-12-24T12:00:00Z"),
+            "refuse by freeze year's end 2026",
+        ),
     ];
     for (scene, expected) in cases {
         let explained = scene.explained(&policy);
@@ -64,10 +100,16 @@ fn ordinary_rules_do_not_apply_to_broken_glass_nor_the_other_way_round() {
         action = "*"
         decide = "allow"
     "#;
-    assert_eq!(Scene::new("console:ann", "restart").break_glass().why("x").short(&policy(rules)), "refuse by default");
+    assert_eq!(
+        Scene::new("console:ann", "restart").break_glass().why("x").short(&policy(rules)),
+        "refuse by default"
+    );
     let rules = rules.replace('*', "break-glass");
     assert_eq!(Scene::new("console:ann", "restart").short(&policy(&rules)), "refuse by default");
-    assert_eq!(Scene::new("console:ann", "restart").break_glass().why("x").short(&policy(&rules)), "allow by all");
+    assert_eq!(
+        Scene::new("console:ann", "restart").break_glass().why("x").short(&policy(&rules)),
+        "allow by all"
+    );
 }
 
 #[test]
@@ -91,7 +133,8 @@ fn a_condition_that_cannot_be_evaluated_counts_against_the_ask() {
         "[[cap]]\nname = \"f\"\neach = \"person\"\nper_hour = 0\nwhen = 'params.replicas > 3'",
     ] {
         let scene = Scene::new("console:ann", "restart");
-        let policy = policy(&format!("{rest}\n[[rule]]\nname = \"last\"\naction = \"*\"\ndecide = \"allow\""));
+        let policy =
+            policy(&format!("{rest}\n[[rule]]\nname = \"last\"\naction = \"*\"\ndecide = \"allow\""));
         assert!(scene.short(&policy).starts_with("refuse by"), "{rest}");
     }
 }
@@ -99,8 +142,14 @@ fn a_condition_that_cannot_be_evaluated_counts_against_the_ask() {
 #[test]
 fn a_condition_that_is_not_true_or_false_when_asked_counts_against_the_ask() {
     let policy = policy("[[rule]]\nname = \"odd\"\naction = \"*\"\ndecide = \"allow\"\nwhen = 'params.flag'");
-    assert_eq!(Scene::new("console:ann", "scale").params(json!({ "flag": "yes" })).short(&policy), "refuse by default");
-    assert_eq!(Scene::new("console:ann", "scale").params(json!({ "flag": true })).short(&policy), "allow by odd");
+    assert_eq!(
+        Scene::new("console:ann", "scale").params(json!({ "flag": "yes" })).short(&policy),
+        "refuse by default"
+    );
+    assert_eq!(
+        Scene::new("console:ann", "scale").params(json!({ "flag": true })).short(&policy),
+        "allow by odd"
+    );
 }
 
 #[test]
@@ -123,9 +172,16 @@ fn caps_count_by_person_action_and_cluster_in_an_hour_and_at_once() {
             let policy = policy(&format!(
                 "[[cap]]\nname = \"c\"\neach = \"{each}\"\n{key} = 2\n[[rule]]\nname = \"all\"\naction = \"*\"\ndecide = \"allow\""
             ));
-            for field in ["person hour", "action hour", "cluster hour", "person once", "action once", "cluster once"] {
-                let expected = if field == format!("{each} {span}") { "refuse by cap c" } else { "allow by all" };
-                assert_eq!(Scene::new("console:ann", "restart").activity(one(field)).short(&policy), expected, "{each} {key} {field}");
+            for field in
+                ["person hour", "action hour", "cluster hour", "person once", "action once", "cluster once"]
+            {
+                let expected =
+                    if field == format!("{each} {span}") { "refuse by cap c" } else { "allow by all" };
+                assert_eq!(
+                    Scene::new("console:ann", "restart").activity(one(field)).short(&policy),
+                    expected,
+                    "{each} {key} {field}"
+                );
             }
         }
     }
@@ -134,7 +190,9 @@ fn caps_count_by_person_action_and_cluster_in_an_hour_and_at_once() {
 #[test]
 fn an_approval_that_nobody_else_could_give_is_refused_at_once() {
     let rule = |votes: u32| {
-        format!("[[rule]]\nname = \"r\"\naction = \"*\"\ndecide = \"approve\"\nvotes = {votes}\nfrom = [\"sre\"]")
+        format!(
+            "[[rule]]\nname = \"r\"\naction = \"*\"\ndecide = \"approve\"\nvotes = {votes}\nfrom = [\"sre\"]"
+        )
     };
     assert_eq!(Scene::new("console:eve", "restart").short(&policy(&rule(2))), "2 of sre by r");
     assert_eq!(Scene::new("console:ann", "restart").short(&policy(&rule(2))), "refuse by r");
@@ -205,15 +263,23 @@ fn images_can_be_held_to_a_registry() {
         "[[rule]]\nname = \"ours\"\naction = \"set-image\"\ndecide = \"allow\"\n\
          when = 'params.images.all(c, params.images[c].startsWith(\"registry.example/\"))'",
     );
-    let images = |images| Scene::new("console:ann", "set-image").params(json!({ "images": images })).short(&policy);
+    let images =
+        |images| Scene::new("console:ann", "set-image").params(json!({ "images": images })).short(&policy);
     assert_eq!(images(json!({ "app": "registry.example/app:1" })), "allow by ours");
-    assert_eq!(images(json!({ "app": "registry.example/app:1", "side": "elsewhere/x:1" })), "refuse by default");
+    assert_eq!(
+        images(json!({ "app": "registry.example/app:1", "side": "elsewhere/x:1" })),
+        "refuse by default"
+    );
 }
 
 #[test]
 fn the_deepest_condition_that_is_taken_needs_no_more_than_an_ordinary_stack() {
-    let nested = |times: usize| (0..times).fold("target.busy".to_string(), |inner, _| format!("(plan.pods > 0 ? !{inner} : false)"));
-    let rule = |times: usize| format!("[[rule]]\nname = \"deep\"\naction = \"*\"\ndecide = \"allow\"\nwhen = '{}'", nested(times));
+    let nested = |times: usize| {
+        (0..times).fold("target.busy".to_string(), |inner, _| format!("(plan.pods > 0 ? !{inner} : false)"))
+    };
+    let rule = |times: usize| {
+        format!("[[rule]]\nname = \"deep\"\naction = \"*\"\ndecide = \"allow\"\nwhen = '{}'", nested(times))
+    };
     let deepest = (1..60).rev().find(|times| Policy::parse("p", &rule(*times)).is_ok()).unwrap();
     assert!((10..59).contains(&deepest), "there is a limit, and it is no hindrance: {deepest}");
     let policy = policy(&rule(deepest));

@@ -26,7 +26,10 @@ fn the_documented_example_is_a_policy() {
 #[test]
 fn the_reference_shows_the_example_as_it_is() {
     let reference = include_str!("../../../docs/POLICY.md");
-    assert!(reference.contains(EXAMPLE.trim_end()), "docs/POLICY.md must contain docs/policy.example.toml word for word");
+    assert!(
+        reference.contains(EXAMPLE.trim_end()),
+        "docs/POLICY.md must contain docs/policy.example.toml word for word"
+    );
 }
 
 #[test]
@@ -63,7 +66,10 @@ fn mistakes_are_named_with_their_place() {
         ("an unknown table", "[[rules]]\nname = \"r\"".to_string()),
         ("a missing key", "[[rule]]\nname = \"r\"\naction = \"scale\"".to_string()),
         ("an unknown verdict", "[[rule]]\nname = \"r\"\naction = \"scale\"\ndecide = \"aprove\"".to_string()),
-        ("an unknown action", "[[rule]]\nname = \"r\"\naction = [\"scale\", \"restrat\"]\ndecide = \"allow\"".to_string()),
+        (
+            "an unknown action",
+            "[[rule]]\nname = \"r\"\naction = [\"scale\", \"restrat\"]\ndecide = \"allow\"".to_string(),
+        ),
         ("no action", "[[rule]]\nname = \"r\"\naction = []\ndecide = \"allow\"".to_string()),
         ("two of one name", format!("{rule}when = 'true'\n{rule}")),
         ("a rule that is never reached", format!("{rule}{}", rule.replace("\"r\"", "\"s\""))),
@@ -76,12 +82,25 @@ fn mistakes_are_named_with_their_place() {
         ("a duration that is too long", format!("{approve}from = [\"leads\"]\nwithin = \"999999h\"")),
         ("votes for an allowing rule", format!("{rule}votes = 2")),
         ("a message for an allowing rule", format!("{rule}message = \"no\"")),
-        ("a refusing rule that needs a reason", "[[rule]]\nname = \"r\"\naction = \"scale\"\ndecide = \"refuse\"\nneeds_why = true".to_string()),
-        ("approval of a question", "[[rule]]\nname = \"r\"\naction = \"query\"\ndecide = \"approve\"\nfrom = [\"sre\"]".to_string()),
+        (
+            "a refusing rule that needs a reason",
+            "[[rule]]\nname = \"r\"\naction = \"scale\"\ndecide = \"refuse\"\nneeds_why = true".to_string(),
+        ),
+        (
+            "approval of a question",
+            "[[rule]]\nname = \"r\"\naction = \"query\"\ndecide = \"approve\"\nfrom = [\"sre\"]".to_string(),
+        ),
         ("a bad schedule", "[[freeze]]\nname = \"f\"\nfrom = \"at six\"\nlasts = \"2h\"".to_string()),
-        ("a bad zone", "[[freeze]]\nname = \"f\"\nfrom = \"0 0 18 * * Fri\"\nlasts = \"2h\"\ntimezone = \"Berlin\"".to_string()),
+        (
+            "a bad zone",
+            "[[freeze]]\nname = \"f\"\nfrom = \"0 0 18 * * Fri\"\nlasts = \"2h\"\ntimezone = \"Berlin\""
+                .to_string(),
+        ),
         ("a cap of nothing", "[[cap]]\nname = \"c\"\neach = \"person\"".to_string()),
-        ("a cap of two things", "[[cap]]\nname = \"c\"\neach = \"person\"\nper_hour = 1\nat_once = 1".to_string()),
+        (
+            "a cap of two things",
+            "[[cap]]\nname = \"c\"\neach = \"person\"\nper_hour = 1\nat_once = 1".to_string(),
+        ),
     ];
     let said = cases.iter().map(|(what, text)| format!("{what}\n    {}", refused(text))).collect::<Vec<_>>();
     insta::assert_snapshot!(said.join("\n"));
@@ -90,8 +109,14 @@ fn mistakes_are_named_with_their_place() {
 #[test]
 fn mistakes_about_people_are_named_with_their_place() {
     let cases = [
-        ("an identity of two people", "[[person]]\nname = \"a\"\nidentities = [\"console:a\"]\n[[person]]\nname = \"b\"\nidentities = [\"console:b\", \"console:a\"]"),
-        ("a name of two people", "[[person]]\nname = \"a\"\nidentities = [\"console:a\"]\n[[machine]]\nname = \"a\"\nidentities = [\"api:a\"]"),
+        (
+            "an identity of two people",
+            "[[person]]\nname = \"a\"\nidentities = [\"console:a\"]\n[[person]]\nname = \"b\"\nidentities = [\"console:b\", \"console:a\"]",
+        ),
+        (
+            "a name of two people",
+            "[[person]]\nname = \"a\"\nidentities = [\"console:a\"]\n[[machine]]\nname = \"a\"\nidentities = [\"api:a\"]",
+        ),
         ("no identity", "[[person]]\nname = \"a\"\nidentities = []"),
         ("not an identity", "[[person]]\nname = \"a\"\nidentities = [\"ann\"]"),
         ("an unknown platform", "[[person]]\nname = \"a\"\nidentities = [\"slak:T1:U2\"]"),
@@ -136,7 +161,8 @@ fn conditions_that_could_never_work_are_refused_where_they_are_wrong() {
         "",
     ];
     let said = conditions.map(|condition| {
-        let text = format!("[[rule]]\nname = \"r\"\naction = \"*\"\ndecide = \"allow\"\nwhen = '''{condition}'''");
+        let text =
+            format!("[[rule]]\nname = \"r\"\naction = \"*\"\ndecide = \"allow\"\nwhen = '''{condition}'''");
         format!("{condition}\n    {}", refused(&text))
     });
     insta::assert_snapshot!(said.join("\n"));
@@ -145,7 +171,9 @@ fn conditions_that_could_never_work_are_refused_where_they_are_wrong() {
 #[test]
 fn a_condition_about_what_a_question_has_not_is_refused() {
     for condition in ["plan.pods > 1", "params.replicas > 1", "target.name == 'x'", "actor.kind == 'api'"] {
-        let text = format!("[[rule]]\nname = \"r\"\naction = \"query\"\ndecide = \"refuse\"\nwhen = '''{condition}'''");
+        let text = format!(
+            "[[rule]]\nname = \"r\"\naction = \"query\"\ndecide = \"refuse\"\nwhen = '''{condition}'''"
+        );
         assert!(refused(&text).contains("a question has no"), "{condition}");
     }
 }
@@ -166,7 +194,9 @@ fn conditions_that_make_sense_are_taken() {
         "action in ['restart', 'rollback'] && !target.busy",
         "int(params.replicas) > 3 && string(plan.pods) != '0'",
     ] {
-        let text = format!("{PEOPLE}\n[[rule]]\nname = \"r\"\naction = \"*\"\ndecide = \"allow\"\nwhen = '''{condition}'''");
+        let text = format!(
+            "{PEOPLE}\n[[rule]]\nname = \"r\"\naction = \"*\"\ndecide = \"allow\"\nwhen = '''{condition}'''"
+        );
         if let Err(error) = Policy::parse("p", &text) {
             panic!("{condition}: {error}");
         }
@@ -175,7 +205,8 @@ fn conditions_that_make_sense_are_taken() {
 
 #[test]
 fn hostile_conditions_are_refused_and_exhaust_nothing() {
-    let deep = |open: &str, close: &str, times: usize| format!("{}true{}", open.repeat(times), close.repeat(times));
+    let deep =
+        |open: &str, close: &str, times: usize| format!("{}true{}", open.repeat(times), close.repeat(times));
     for condition in [
         deep("(", ")", 900),
         deep("!(", ")", 600),

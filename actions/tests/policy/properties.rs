@@ -21,8 +21,13 @@ const ACTIONS: &[&str] = &["restart", "scale", "set-image", "break-glass"];
 
 /// One rule as TOML; `name` makes it unique.
 fn rule(name: usize, (action, when, decide): (usize, usize, usize)) -> String {
-    let decide = ["decide = \"allow\"", "decide = \"refuse\"", "decide = \"approve\"\nfrom = [\"sre\", \"leads\"]"][decide];
-    format!("[[rule]]\nname = \"r{name}\"\naction = \"{}\"\nwhen = '{}'\n{decide}\n", ACTIONS[action], CONDITIONS[when])
+    let decide =
+        ["decide = \"allow\"", "decide = \"refuse\"", "decide = \"approve\"\nfrom = [\"sre\", \"leads\"]"]
+            [decide];
+    format!(
+        "[[rule]]\nname = \"r{name}\"\naction = \"{}\"\nwhen = '{}'\n{decide}\n",
+        ACTIONS[action], CONDITIONS[when]
+    )
 }
 
 fn rules() -> impl Strategy<Value = Vec<(usize, usize, usize)>> {
@@ -41,7 +46,8 @@ fn json_value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 32, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map("replicas|image|.{0,5}", inner, 0..4).prop_map(|fields| json!(fields)),
+            prop::collection::btree_map("replicas|image|.{0,5}", inner, 0..4)
+                .prop_map(|fields| json!(fields)),
         ]
     })
 }

@@ -80,5 +80,8 @@ async fn a_file_that_is_written_renamed_over_or_relinked_is_read_again() {
     changed(&handle, &version).await;
 
     stop.cancel();
-    tokio::time::timeout(Duration::from_secs(10), watch).await.expect("watch should end when told to").unwrap();
+    tokio::time::timeout(Duration::from_secs(10), watch)
+        .await
+        .expect("watch should end when told to")
+        .unwrap();
 }

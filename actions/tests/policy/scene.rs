@@ -61,7 +61,14 @@ impl Scene {
             undo: Vec::new(),
             verify: Verify { conditions: Vec::new(), within_s: 60 },
         };
-        Scene { actor, ask, plan, labels: BTreeMap::new(), activity: Activity::default(), now: WEDNESDAY.parse().unwrap() }
+        Scene {
+            actor,
+            ask,
+            plan,
+            labels: BTreeMap::new(),
+            activity: Activity::default(),
+            now: WEDNESDAY.parse().unwrap(),
+        }
     }
 
     pub fn production(mut self) -> Scene {
@@ -104,7 +111,9 @@ impl Scene {
 
     /// What the policy says, and how it came to it. A stranger is somebody in no group.
     pub fn explained(&self, policy: &Policy) -> Explained {
-        let who = policy.who(&self.actor).unwrap_or(Who { person: Person("stranger".to_string()), groups: Vec::new() });
+        let who = policy
+            .who(&self.actor)
+            .unwrap_or(Who { person: Person("stranger".to_string()), groups: Vec::new() });
         policy.decide(Facts {
             who: &who,
             ask: &self.ask,
@@ -120,7 +129,9 @@ impl Scene {
         match self.explained(policy).decision {
             Decision::Allow { rule } => format!("allow by {rule}"),
             Decision::Refuse { rule, .. } => format!("refuse by {rule}"),
-            Decision::Needs { rule, quorum } => format!("{} of {} by {rule}", quorum.votes, quorum.groups.join("/")),
+            Decision::Needs { rule, quorum } => {
+                format!("{} of {} by {rule}", quorum.votes, quorum.groups.join("/"))
+            }
         }
     }
 }

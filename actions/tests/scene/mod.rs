@@ -33,7 +33,10 @@ impl Scene {
     /// Nodes and system namespaces only.
     pub async fn empty() -> Scene {
         install_tls();
-        let practice = Practice::start(PracticeConfig { name: "practice".into(), ..PracticeConfig::default() }).await.unwrap();
+        let practice =
+            Practice::start(PracticeConfig { name: "practice".into(), ..PracticeConfig::default() })
+                .await
+                .unwrap();
         let dir = tempfile::tempdir().unwrap();
         let cluster = connect(&dir, "practice", &practice.kubeconfig(), 5);
         Scene { practice, cluster, dir }
@@ -48,18 +51,38 @@ impl Scene {
     pub async fn plan(&self, line: &str) -> Result<Plan, PlanError> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let action = catalogue::action(words[0]).unwrap();
-        let matches = action.command().try_get_matches_from(&words).map_err(|error| PlanError::Invalid(error.to_string()))?;
+        let matches = action
+            .command()
+            .try_get_matches_from(&words)
+            .map_err(|error| PlanError::Invalid(error.to_string()))?;
         let (named, parameters) = action.parse(&matches).map_err(PlanError::Invalid)?;
-        let target = Target { cluster: "practice".into(), namespace: Some("shop".into()), kind: named.kind, name: named.name, uid: None };
+        let target = Target {
+            cluster: "practice".into(),
+            namespace: Some("shop".into()),
+            kind: named.kind,
+            name: named.name,
+            uid: None,
+        };
         let request = RequestId("0190a5a4-0000-7000-8000-00000000beef".parse().unwrap());
-        action.plan(PlanContext { cluster: &self.cluster, target: &target, parameters: &parameters, request, at: "2026-11-21T09:30:00Z".parse().unwrap() }).await
+        action
+            .plan(PlanContext {
+                cluster: &self.cluster,
+                target: &target,
+                parameters: &parameters,
+                request,
+                at: "2026-11-21T09:30:00Z".parse().unwrap(),
+            })
+            .await
     }
 
     /// The answer to a typed line without the common options.
     pub async fn ask(&self, line: &str, namespace: Option<&str>) -> Result<Answer, QueryError> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let query = query::queries().iter().find(|query| query.name() == words[0]).unwrap();
-        let matches = query.command().try_get_matches_from(&words).map_err(|error| QueryError::Invalid(error.to_string()))?;
+        let matches = query
+            .command()
+            .try_get_matches_from(&words)
+            .map_err(|error| QueryError::Invalid(error.to_string()))?;
         query.answer(&self.cluster, namespace, &matches).await
     }
 
@@ -67,9 +90,15 @@ impl Scene {
     pub async fn take(&self, steps: &[Step]) {
         for step in steps {
             match step {
-                Step::Patch { object, kind, body } => drop(self.cluster.patch(object, *kind, body, false).await.unwrap()),
-                Step::Create { object, body } => drop(self.cluster.create(object, body, false).await.unwrap()),
-                Step::Delete { object, grace_period_seconds } => self.cluster.delete(object, *grace_period_seconds, false).await.unwrap(),
+                Step::Patch { object, kind, body } => {
+                    drop(self.cluster.patch(object, *kind, body, false).await.unwrap())
+                }
+                Step::Create { object, body } => {
+                    drop(self.cluster.create(object, body, false).await.unwrap())
+                }
+                Step::Delete { object, grace_period_seconds } => {
+                    self.cluster.delete(object, *grace_period_seconds, false).await.unwrap()
+                }
             }
         }
     }
@@ -86,7 +115,11 @@ impl Scene {
 
     /// Names of the pods that have this label.
     pub async fn pods(&self, app: &str) -> Vec<String> {
-        let pods = self.cluster.list("v1", "Pod", Some("shop"), Some(&format!("app={app}")), None, 100).await.unwrap();
+        let pods = self
+            .cluster
+            .list("v1", "Pod", Some("shop"), Some(&format!("app={app}")), None, 100)
+            .await
+            .unwrap();
         pods.iter().map(|pod| pod["metadata"]["name"].as_str().unwrap().to_string()).collect()
     }
 

@@ -26,9 +26,15 @@ impl FromRequestParts<App> for Bearer {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let token = header
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let unknown = || {
-            Problem::new(StatusCode::UNAUTHORIZED, "Who are you?", "Send Authorization: Bearer with a token of the config's [[api.token]].")
+            Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "Who are you?",
+                "Send Authorization: Bearer with a token of the config's [[api.token]].",
+            )
         };
         let (_, token) = token.ok_or_else(unknown)?;
         let name = find(app, token.trim()).ok_or_else(unknown)?;

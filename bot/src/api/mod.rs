@@ -90,8 +90,12 @@ async fn ask(
     // Keys of different tokens never meet.
     let reply = answer_line(&app, &actor, None, &format!("{actor}:{key}"), &line, Timestamp::now()).await?;
     match reply {
-        Reply::Request(request) => Ok(Json(Answered { request: Some(view(&app, request.id).await?), card: None })),
-        Reply::Said(card) | Reply::Private(card) => Ok(Json(Answered { request: None, card: Some(draw::json(&card)) })),
+        Reply::Request(request) => {
+            Ok(Json(Answered { request: Some(view(&app, request.id).await?), card: None }))
+        }
+        Reply::Said(card) | Reply::Private(card) => {
+            Ok(Json(Answered { request: None, card: Some(draw::json(&card)) }))
+        }
         Reply::Wrong(card) => Err(Problem::card(StatusCode::BAD_REQUEST, &card)),
         Reply::Trouble(card) => Err(Problem::card(StatusCode::UNPROCESSABLE_ENTITY, &card)),
         Reply::Refused(refusal) => Err(refusal.into()),
@@ -132,7 +136,11 @@ async fn requests(
 /// One request with its votes, run and steps.
 #[utoipa::path(get, path = "/api/v1/requests/{id}", params(("id" = String, Path, description = "The whole id, or the eight characters people read")),
     responses((status = 200, body = wire::Request), (status = 404, body = Problem)))]
-async fn request(State(app): State<App>, Bearer(actor): Bearer, Path(id): Path<String>) -> Result<Json<wire::Request>, Problem> {
+async fn request(
+    State(app): State<App>,
+    Bearer(actor): Bearer,
+    Path(id): Path<String>,
+) -> Result<Json<wire::Request>, Problem> {
     app.gate.who(&actor)?;
     let id = named(&app, &id).await?;
     Ok(Json(view(&app, id).await?))
@@ -175,7 +183,10 @@ async fn cancel(
 
 /// Every cluster and how it is.
 #[utoipa::path(get, path = "/api/v1/clusters", responses((status = 200, body = Vec<wire::Cluster>)))]
-async fn clusters(State(app): State<App>, Bearer(actor): Bearer) -> Result<Json<Vec<wire::Cluster>>, Problem> {
+async fn clusters(
+    State(app): State<App>,
+    Bearer(actor): Bearer,
+) -> Result<Json<Vec<wire::Cluster>>, Problem> {
     let who = app.gate.who(&actor)?;
     let (policy, now) = (app.policy.current(), Timestamp::now());
     let mut health = app.clusters.health().await;
@@ -212,7 +223,11 @@ async fn named(app: &App, id: &str) -> Result<RequestId, Problem> {
         [] => Err(ledger::Refusal::NoSuchRequest.into()),
         several => {
             let ids = several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            Err(Problem::new(StatusCode::CONFLICT, "Several requests have this short id", &format!("Name one in full: {ids}.")))
+            Err(Problem::new(
+                StatusCode::CONFLICT,
+                "Several requests have this short id",
+                &format!("Name one in full: {ids}."),
+            ))
         }
     }
 }
@@ -257,7 +272,9 @@ impl AskBody {
                 let line = grammar::join(&words);
                 Ok(self.why.map_or(line.clone(), |why| grammar::with_why(&line, &why)))
             }
-            _ => Err(Problem::bad("the body needs one of line (\"scale deploy/checkout 6 ...\") and words ([\"scale\", ...])")),
+            _ => Err(Problem::bad(
+                "the body needs one of line (\"scale deploy/checkout 6 ...\") and words ([\"scale\", ...])",
+            )),
         }
     }
 }

@@ -38,7 +38,8 @@ impl Problem {
 
     /// A card that says what is wrong.
     pub fn card(status: StatusCode, card: &Card) -> Problem {
-        let parts = [card.text.as_deref(), card.code.as_ref().map(|code| code.text.as_str()), card.footer.as_deref()];
+        let parts =
+            [card.text.as_deref(), card.code.as_ref().map(|code| code.text.as_str()), card.footer.as_deref()];
         let detail = parts.into_iter().flatten().collect::<Vec<_>>().join("\n");
         Problem::new(status, &card.title, &detail)
     }
@@ -49,9 +50,10 @@ impl From<Refusal> for Problem {
         let status = match refusal {
             Refusal::NoSuchRequest => StatusCode::NOT_FOUND,
             Refusal::TooLate { .. } | Refusal::VotedAlready | Refusal::PlanChanged => StatusCode::CONFLICT,
-            Refusal::OwnRequest | Refusal::NotEntitled { .. } | Refusal::TypeCluster { .. } | Refusal::Policy { .. } => {
-                StatusCode::FORBIDDEN
-            }
+            Refusal::OwnRequest
+            | Refusal::NotEntitled { .. }
+            | Refusal::TypeCluster { .. }
+            | Refusal::Policy { .. } => StatusCode::FORBIDDEN,
         };
         let title = draw::refusal(&refusal).title;
         Problem { refusal: Some(refusal.clone()), ..Problem::new(status, &title, &refusal.to_string()) }
@@ -65,7 +67,11 @@ impl From<LedgerError> for Problem {
             true => "The database does not answer now. Send the same Idempotency-Key again.",
             false => "The database did not take this; the log of petrel says more. Nothing was done.",
         };
-        let status = if error.is_passing() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
+        let status = if error.is_passing() {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else {
+            StatusCode::INTERNAL_SERVER_ERROR
+        };
         Problem::new(status, "The record is not at hand", detail)
     }
 }

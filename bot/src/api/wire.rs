@@ -293,12 +293,14 @@ impl Request {
             reason: vote.reason.clone(),
             at: vote.at.to_string(),
         });
-        let steps = || view.steps.iter().map(|step| Step {
-            phase: step.phase,
-            index: step.index,
-            state: step.state,
-            outcome: step.outcome.clone(),
-        });
+        let steps = || {
+            view.steps.iter().map(|step| Step {
+                phase: step.phase,
+                index: step.index,
+                state: step.state,
+                outcome: step.outcome.clone(),
+            })
+        };
         let run = view.run.as_ref().map(|run| Run {
             id: run.id.to_string(),
             phase: run.phase,
@@ -308,7 +310,12 @@ impl Request {
             ended_at: run.ended_at.map(|at| at.to_string()),
             steps: steps().collect(),
         });
-        Request { votes: Some(votes.collect()), run, card: Some(draw::json(card)), ..Request::brief(&view.request) }
+        Request {
+            votes: Some(votes.collect()),
+            run,
+            card: Some(draw::json(card)),
+            ..Request::brief(&view.request)
+        }
     }
 }
 

@@ -33,8 +33,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 impl Ask {
     /// 0: answered, or the request went well (or is under way, without `--wait`). 1: it did not. 2: it was not taken.
     pub async fn run(self) -> Result<ExitCode> {
-        let token = std::env::var("PETREL_TOKEN").context("PETREL_TOKEN is not set; it holds a token of the config's [[api.token]]")?;
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().context("make an HTTP client")?;
+        let token = std::env::var("PETREL_TOKEN")
+            .context("PETREL_TOKEN is not set; it holds a token of the config's [[api.token]]")?;
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(60))
+            .build()
+            .context("make an HTTP client")?;
         let api = Api { http, base: format!("{}/api/v1", self.url.trim_end_matches('/')), token };
         let body = match self.command.as_slice() {
             [line] => json!({ "line": line }),
@@ -54,7 +58,8 @@ impl Ask {
         let id = answer["request"]["id"].as_str().context("the answer names no request")?.to_string();
         let mut shown = String::new();
         while self.wait && answer["request"]["done"] == false {
-            let card: Card = serde_json::from_value(answer["request"]["card"].clone()).context("the answer has no card")?;
+            let card: Card = serde_json::from_value(answer["request"]["card"].clone())
+                .context("the answer has no card")?;
             let line = progress(&card);
             if line != shown && !self.json {
                 eprintln!("{line}");
@@ -70,7 +75,9 @@ impl Ask {
         }
         self.show(&answer, &answer["request"]["card"])?;
         Ok(match answer["request"]["state"].as_str() {
-            Some("refused" | "denied" | "expired" | "cancelled" | "failed" | "rolled_back" | "unknown") => ExitCode::FAILURE,
+            Some("refused" | "denied" | "expired" | "cancelled" | "failed" | "rolled_back" | "unknown") => {
+                ExitCode::FAILURE
+            }
             _ => ExitCode::SUCCESS,
         })
     }
@@ -88,7 +95,13 @@ impl Ask {
 fn progress(card: &Card) -> String {
     let step = card.steps.iter().find(|step| step.state == "working").map(|step| format!(" · {}", step.text));
     let text = card.text.as_ref().map(|text| format!(" · {text}"));
-    format!("[{}] {}{}{}", card.status.as_deref().unwrap_or(""), card.title, step.unwrap_or_default(), text.unwrap_or_default())
+    format!(
+        "[{}] {}{}{}",
+        card.status.as_deref().unwrap_or(""),
+        card.title,
+        step.unwrap_or_default(),
+        text.unwrap_or_default()
+    )
 }
 
 struct Api {
@@ -101,7 +114,10 @@ impl Api {
     async fn call(&self, call: reqwest::RequestBuilder) -> Result<(reqwest::StatusCode, Value)> {
         let answer = call.bearer_auth(&self.token).send().await.context("ask Petrel")?;
         let status = answer.status();
-        let value = answer.json().await.with_context(|| format!("{status}: the answer is not Petrel's; is --url right?"))?;
+        let value = answer
+            .json()
+            .await
+            .with_context(|| format!("{status}: the answer is not Petrel's; is --url right?"))?;
         Ok((status, value))
     }
 
@@ -110,8 +126,13 @@ impl Api {
         let mut last = None;
         for pause in [0, 200, 500, 1000, 2000] {
             tokio::time::sleep(Duration::from_millis(pause)).await;
-            match self.call(self.http.post(format!("{}/ask", self.base)).header("Idempotency-Key", key).json(body)).await {
-                Ok((status, answer)) if status != reqwest::StatusCode::SERVICE_UNAVAILABLE => return Ok((status, answer)),
+            match self
+                .call(self.http.post(format!("{}/ask", self.base)).header("Idempotency-Key", key).json(body))
+                .await
+            {
+                Ok((status, answer)) if status != reqwest::StatusCode::SERVICE_UNAVAILABLE => {
+                    return Ok((status, answer));
+                }
                 other => last = Some(other),
             }
         }

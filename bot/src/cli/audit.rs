@@ -75,7 +75,9 @@ impl Verify {
         let (checkpoints, key) = self.trusted(&config)?;
         let database = database::open_once(&config.database).await?;
         let bar = ProgressBar::new(0);
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} entries, {per_sec}, {eta} left") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} entries, {per_sec}, {eta} left")
+        {
             bar.set_style(style);
         }
         let found = database.ledger.verify(&checkpoints, key.as_deref(), |done, total| {
@@ -114,7 +116,9 @@ fn report(found: &Verified, checkpoints: usize, keyed: bool) {
     match (checkpoints, keyed) {
         (0, _) => println!("held against no checkpoint: a cut tail or a replaced chain would not show"),
         (n, true) => println!("held against {} with the trusted signature", count(n, "checkpoint")),
-        (n, false) => println!("held against {} whose signer is not known: give --key", count(n, "checkpoint")),
+        (n, false) => {
+            println!("held against {} whose signer is not known: give --key", count(n, "checkpoint"))
+        }
     }
     match found.unsealed_total {
         0 => {}
@@ -131,7 +135,10 @@ fn report(found: &Verified, checkpoints: usize, keyed: bool) {
     if unlisted > 0 {
         println!("and {unlisted} more");
     }
-    println!("{}: the record is not what was written. Keep the database as it is, and compare with a backup.", count(usize::try_from(found.faults_total).unwrap_or(usize::MAX), "fault"));
+    println!(
+        "{}: the record is not what was written. Keep the database as it is, and compare with a backup.",
+        count(usize::try_from(found.faults_total).unwrap_or(usize::MAX), "fault")
+    );
 }
 
 fn count(n: usize, one: &str) -> String {
@@ -151,7 +158,9 @@ fn describe(fault: &Fault) -> String {
         Fault::Broken { seq } => format!("the chain does not continue at position {seq}"),
         Fault::CutTail { ends, signed } => format!("the chain ends at {ends}, but {signed} was signed"),
         Fault::Replaced { seq } => format!("at position {seq} another chain was signed"),
-        Fault::BadSignature { seq } => format!("the checkpoint of position {seq} is not signed with the trusted key"),
+        Fault::BadSignature { seq } => {
+            format!("the checkpoint of position {seq} is not signed with the trusted key")
+        }
         other => format!("{other:?}"),
     }
 }
@@ -161,7 +170,9 @@ impl Export {
         let config = self.configured.load()?;
         let database = database::open_once(&config.database).await?;
         let mut out: Box<dyn Write + Send> = match &self.out {
-            Some(file) => Box::new(fs::File::create(file).with_context(|| format!("write {}", file.display()))?),
+            Some(file) => {
+                Box::new(fs::File::create(file).with_context(|| format!("write {}", file.display()))?)
+            }
             None => Box::new(std::io::stdout()),
         };
         let mut out = BufWriter::new(&mut out);
@@ -182,13 +193,22 @@ impl Export {
 impl Sign {
     async fn run(self) -> Result<ExitCode> {
         let config = self.configured.load()?;
-        let audit = config.audit.as_ref().context("the config has no [audit]; it needs checkpoint_dir and signing_key_file")?;
+        let audit = config
+            .audit
+            .as_ref()
+            .context("the config has no [audit]; it needs checkpoint_dir and signing_key_file")?;
         let key = checkpoint::signing_key(&audit.signing_key_file)?;
         let database = database::open_once(&config.database).await?;
-        let written = checkpoint::write(&database.ledger, &key, &audit.checkpoint_dir, 0, Timestamp::now()).await;
+        let written =
+            checkpoint::write(&database.ledger, &key, &audit.checkpoint_dir, 0, Timestamp::now()).await;
         database.close().await?;
         match written? {
-            Some((checkpoint, file)) => println!("position {} signed: {}\npublic key {}", checkpoint.seq, file.display(), checkpoint.key),
+            Some((checkpoint, file)) => println!(
+                "position {} signed: {}\npublic key {}",
+                checkpoint.seq,
+                file.display(),
+                checkpoint.key
+            ),
             None => println!("nothing is sealed yet"),
         }
         Ok(ExitCode::SUCCESS)

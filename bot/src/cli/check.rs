@@ -50,14 +50,23 @@ impl Report {
 fn policy(config: &Config, report: &mut Report) {
     let policy = match PolicyHandle::load(&config.policy) {
         Ok(handle) => handle.current(),
-        Err(error) => return report.bad("policy", &error.to_string(), "docs/POLICY.md says what may stand there"),
+        Err(error) => {
+            return report.bad("policy", &error.to_string(), "docs/POLICY.md says what may stand there");
+        }
     };
     let people = policy.people().len();
-    report.good("policy", &format!("{}, version {}, {people} people", config.policy.display(), policy.version()));
+    report.good(
+        "policy",
+        &format!("{}, version {}, {people} people", config.policy.display(), policy.version()),
+    );
     let console = config.console.people.iter().map(|person| format!("console:{}", person.person));
     let api = config.api.iter().map(|token| format!("api:{}", token.name));
     for actor in console.chain(api).filter(|actor| is_stranger(&policy, actor)) {
-        report.mind("policy", &format!("{actor} has a token and is nobody"), "add it to a person's identities, or take the token away");
+        report.mind(
+            "policy",
+            &format!("{actor} has a token and is nobody"),
+            "add it to a person's identities, or take the token away",
+        );
     }
 }
 
@@ -68,14 +77,22 @@ fn is_stranger(policy: &Policy, actor: &str) -> bool {
 async fn database(config: &Config, report: &mut Report) {
     let database = match database::open_once(&config.database).await {
         Ok(database) => database,
-        Err(error) => return report.bad("database", &format!("{error:#}"), "check [database] in the config, and that the server runs"),
+        Err(error) => {
+            return report.bad(
+                "database",
+                &format!("{error:#}"),
+                "check [database] in the config, and that the server runs",
+            );
+        }
     };
     match database.ledger.ping().await {
         Ok(version) => report.good("database", &format!("PostgreSQL {version}, schema up to date")),
         Err(error) => report.bad("database", &error.to_string(), "check that the server runs"),
     }
     match database.ledger.rights_on_record().await {
-        Ok(rights) if rights.is_empty() => report.good("record", "the serving role can append to it and not change it"),
+        Ok(rights) if rights.is_empty() => {
+            report.good("record", "the serving role can append to it and not change it")
+        }
         Ok(rights) => report.bad(
             "record",
             &format!("the serving role could change it: {}", rights.join(", ")),
@@ -84,7 +101,11 @@ async fn database(config: &Config, report: &mut Report) {
         Err(error) => report.bad("record", &error.to_string(), "check that the server runs"),
     }
     if config.audit.is_none() {
-        report.mind("record", "no checkpoint is kept outside the database", "add [audit] checkpoint_dir and signing_key_file");
+        report.mind(
+            "record",
+            "no checkpoint is kept outside the database",
+            "add [audit] checkpoint_dir and signing_key_file",
+        );
     }
     if let Err(error) = database.close().await {
         report.bad("database", &format!("{error:#}"), "look at the server's log");
@@ -99,8 +120,11 @@ async fn clusters(config: &Config, report: &mut Report) {
         let what = format!("cluster {}", health.name);
         match (&health.version, &health.trouble) {
             (Some(version), None) => {
-                let nodes = health.nodes.map_or_else(String::new, |(ready, all)| format!(", {ready} of {all} nodes ready"));
-                let latency = health.latency_ms.map_or_else(String::new, |ms| format!(", answers in {ms} ms"));
+                let nodes = health
+                    .nodes
+                    .map_or_else(String::new, |(ready, all)| format!(", {ready} of {all} nodes ready"));
+                let latency =
+                    health.latency_ms.map_or_else(String::new, |ms| format!(", answers in {ms} ms"));
                 report.good(&what, &format!("{version}{latency}{nodes}"));
             }
             (_, trouble) => {

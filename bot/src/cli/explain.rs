@@ -73,7 +73,8 @@ impl Explain {
         let now = Timestamp::now();
         let groups = if who.groups.is_empty() { "no groups".to_string() } else { who.groups.join(", ") };
         println!("{} is {} ({groups})", self.actor, who.person);
-        let caller = Caller { actor: self.actor.clone(), who, place: None, key: RequestId::new().to_string(), now };
+        let caller =
+            Caller { actor: self.actor.clone(), who, place: None, key: RequestId::new().to_string(), now };
         let ask = ask_of(&caller, line, &self.command);
         let explained = app.gate.explain(&ask, now).await.context("explain")?;
         Ok(match explained {
@@ -96,7 +97,10 @@ fn say(plan: &Plan, explained: &Explained) -> ExitCode {
         Decision::Needs { rule, quorum } => {
             let typed = if quorum.type_cluster { ", and the cluster's name typed" } else { "" };
             let groups = quorum.groups.join(" or ");
-            println!("decision: needs {} of {groups} within {} s{typed}, by rule \"{rule}\"", quorum.votes, quorum.within_s);
+            println!(
+                "decision: needs {} of {groups} within {} s{typed}, by rule \"{rule}\"",
+                quorum.votes, quorum.within_s
+            );
         }
         Decision::Refuse { rule, reason } => {
             println!("decision: refused by rule \"{rule}\": {reason}");

@@ -8,7 +8,11 @@ mod explain;
 use crate::{config::Config, database, grammar, serve};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use std::{io::{IsTerminal, Write}, path::PathBuf, process::ExitCode};
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 use tracing_subscriber::EnvFilter;
 
 /// Changes to clusters, asked for in chat, approved by people, done once, verified and recorded.
@@ -66,10 +70,12 @@ pub fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let petrel = Petrel::parse();
     // What the libraries below say of a failed call is said again, in our words, by whoever made the call.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(match petrel.command {
-        Command::Serve(_) => "info,kube_client=off,sqlx=warn",
-        _ => "error,kube_client=off",
-    }));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        EnvFilter::new(match petrel.command {
+            Command::Serve(_) => "info,kube_client=off,sqlx=warn",
+            _ => "error,kube_client=off",
+        })
+    });
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
     // Two threads carry a replica; Postgres and the clusters do the work.

@@ -1,7 +1,11 @@
 //! `approve <ID>`: the button, typed.
 
 use super::{Command, id_argument, vote};
-use crate::{app::App, grammar::{OwnLine, why}, line::{Caller, Reply}};
+use crate::{
+    app::App,
+    grammar::{OwnLine, why},
+    line::{Caller, Reply},
+};
 use clap::Arg;
 use futures::future::BoxFuture;
 use ledger::{LedgerError, Verdict};
@@ -22,7 +26,11 @@ impl Command for Approve {
         clap::Command::new("approve")
             .about("Say yes to a request, to the plan as it stands now")
             .arg(id_argument())
-            .arg(Arg::new("typed").value_name("CLUSTER").help("The cluster's name again, where the card asks for it"))
+            .arg(
+                Arg::new("typed")
+                    .value_name("CLUSTER")
+                    .help("The cluster's name again, where the card asks for it"),
+            )
             .arg(why())
             .after_help("Example: approve 1f3c9a2b prod-eu")
     }
@@ -31,7 +39,12 @@ impl Command for Approve {
         false
     }
 
-    fn run<'a>(&'a self, app: &'a App, caller: &'a Caller, line: &'a OwnLine) -> BoxFuture<'a, Result<Reply, LedgerError>> {
+    fn run<'a>(
+        &'a self,
+        app: &'a App,
+        caller: &'a Caller,
+        line: &'a OwnLine,
+    ) -> BoxFuture<'a, Result<Reply, LedgerError>> {
         Box::pin(vote(app, caller, line, Verdict::Approve))
     }
 }

@@ -1,7 +1,11 @@
 //! `cancel <ID>`: call a request off, before or while it runs.
 
 use super::{Command, id_argument, named_request};
-use crate::{app::App, grammar::{OwnLine, WHY, why}, line::{Caller, Reply, cancel}};
+use crate::{
+    app::App,
+    grammar::{OwnLine, WHY, why},
+    line::{Caller, Reply, cancel},
+};
 use futures::future::BoxFuture;
 use ledger::LedgerError;
 
@@ -29,10 +33,17 @@ impl Command for Cancel {
         false
     }
 
-    fn run<'a>(&'a self, app: &'a App, caller: &'a Caller, line: &'a OwnLine) -> BoxFuture<'a, Result<Reply, LedgerError>> {
+    fn run<'a>(
+        &'a self,
+        app: &'a App,
+        caller: &'a Caller,
+        line: &'a OwnLine,
+    ) -> BoxFuture<'a, Result<Reply, LedgerError>> {
         Box::pin(async move {
             match named_request(app, line).await? {
-                Ok(id) => cancel(app, caller, id, line.matches.get_one::<String>(WHY).map(String::as_str)).await,
+                Ok(id) => {
+                    cancel(app, caller, id, line.matches.get_one::<String>(WHY).map(String::as_str)).await
+                }
                 Err(card) => Ok(Reply::Wrong(card)),
             }
         })

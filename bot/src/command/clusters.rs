@@ -1,7 +1,12 @@
 //! `clusters`: which there are and how they are.
 
 use super::Command;
-use crate::{app::App, card::{Card, Table, Tone}, grammar::OwnLine, line::{Caller, Reply}};
+use crate::{
+    app::App,
+    card::{Card, Table, Tone},
+    grammar::OwnLine,
+    line::{Caller, Reply},
+};
 use actions::cluster::Health;
 use futures::future::BoxFuture;
 use ledger::LedgerError;
@@ -24,7 +29,12 @@ impl Command for Clusters {
             .after_help("Example: clusters")
     }
 
-    fn run<'a>(&'a self, app: &'a App, caller: &'a Caller, _line: &'a OwnLine) -> BoxFuture<'a, Result<Reply, LedgerError>> {
+    fn run<'a>(
+        &'a self,
+        app: &'a App,
+        caller: &'a Caller,
+        _line: &'a OwnLine,
+    ) -> BoxFuture<'a, Result<Reply, LedgerError>> {
         Box::pin(async move {
             let policy = app.policy.current();
             let mut health = app.clusters.health().await;
@@ -55,7 +65,8 @@ fn draw(health: &[Health]) -> Card {
             cluster.trouble.clone().unwrap_or_else(|| "ok".into()),
         ]
     };
-    let header = ["cluster", "version", "nodes ready", "answers in", "labels", "state"].map(String::from).to_vec();
+    let header =
+        ["cluster", "version", "nodes ready", "answers in", "labels", "state"].map(String::from).to_vec();
     let table = (!health.is_empty()).then(|| Table { header, rows: health.iter().map(row).collect() });
     Card { table, link: Some("/clusters".into()), ..Card::titled(tone, title) }
 }

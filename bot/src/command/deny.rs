@@ -1,7 +1,11 @@
 //! `deny <ID> --why "..."`: the button, typed.
 
 use super::{Command, id_argument, vote};
-use crate::{app::App, grammar::{OwnLine, why}, line::{Caller, Reply}};
+use crate::{
+    app::App,
+    grammar::{OwnLine, why},
+    line::{Caller, Reply},
+};
 use futures::future::BoxFuture;
 use ledger::{LedgerError, Verdict};
 
@@ -29,7 +33,12 @@ impl Command for Deny {
         false
     }
 
-    fn run<'a>(&'a self, app: &'a App, caller: &'a Caller, line: &'a OwnLine) -> BoxFuture<'a, Result<Reply, LedgerError>> {
+    fn run<'a>(
+        &'a self,
+        app: &'a App,
+        caller: &'a Caller,
+        line: &'a OwnLine,
+    ) -> BoxFuture<'a, Result<Reply, LedgerError>> {
         Box::pin(vote(app, caller, line, Verdict::Deny))
     }
 }

@@ -1,7 +1,11 @@
 //! `help`: the list of commands, or one of them.
 
 use super::Command;
-use crate::{app::App, grammar::{OwnLine, command_help}, line::{Caller, Reply}};
+use crate::{
+    app::App,
+    grammar::{OwnLine, command_help},
+    line::{Caller, Reply},
+};
 use futures::future::BoxFuture;
 use ledger::LedgerError;
 
@@ -28,7 +32,12 @@ impl Command for Help {
         false
     }
 
-    fn run<'a>(&'a self, _app: &'a App, _caller: &'a Caller, line: &'a OwnLine) -> BoxFuture<'a, Result<Reply, LedgerError>> {
+    fn run<'a>(
+        &'a self,
+        _app: &'a App,
+        _caller: &'a Caller,
+        line: &'a OwnLine,
+    ) -> BoxFuture<'a, Result<Reply, LedgerError>> {
         let card = command_help(&line.matches.get_one::<String>("command").cloned());
         Box::pin(std::future::ready(Ok(Reply::private(card))))
     }

@@ -36,7 +36,12 @@ pub trait Command: Send + Sync {
         true
     }
     /// Answers.
-    fn run<'a>(&'a self, app: &'a App, caller: &'a Caller, line: &'a OwnLine) -> BoxFuture<'a, Result<Reply, LedgerError>>;
+    fn run<'a>(
+        &'a self,
+        app: &'a App,
+        caller: &'a Caller,
+        line: &'a OwnLine,
+    ) -> BoxFuture<'a, Result<Reply, LedgerError>>;
 }
 
 /// Every one of them, in the order of `help`.
@@ -56,7 +61,11 @@ pub fn commands() -> &'static [&'static dyn Command] {
 
 /// `<ID>`: the eight characters on the card, or all of it.
 fn id_argument() -> clap::Arg {
-    clap::Arg::new("id").value_name("ID").required(true).value_parser(id_text).help("The request, as its card shows it")
+    clap::Arg::new("id")
+        .value_name("ID")
+        .required(true)
+        .value_parser(id_text)
+        .help("The request, as its card shows it")
 }
 
 fn id_text(text: &str) -> Result<String, String> {

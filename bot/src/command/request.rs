@@ -1,7 +1,11 @@
 //! `request <ID>`: all about one request, as it stands now.
 
 use super::{Command, id_argument, named_request};
-use crate::{app::App, grammar::OwnLine, line::{Caller, Reply}};
+use crate::{
+    app::App,
+    grammar::OwnLine,
+    line::{Caller, Reply},
+};
 use futures::future::BoxFuture;
 use ledger::{LedgerError, Refusal};
 
@@ -24,14 +28,23 @@ impl Command for Request {
             .after_help("Example: request 1f3c9a2b")
     }
 
-    fn run<'a>(&'a self, app: &'a App, caller: &'a Caller, line: &'a OwnLine) -> BoxFuture<'a, Result<Reply, LedgerError>> {
+    fn run<'a>(
+        &'a self,
+        app: &'a App,
+        caller: &'a Caller,
+        line: &'a OwnLine,
+    ) -> BoxFuture<'a, Result<Reply, LedgerError>> {
         Box::pin(async move {
             let id = match named_request(app, line).await? {
                 Ok(id) => id,
                 Err(card) => return Ok(Reply::Wrong(card)),
             };
             Ok(match app.ledger.view(id).await? {
-                Some(view) => Reply::said(crate::draw::details(&view, &app.labels(&view.request.plan.target.cluster), caller.now)),
+                Some(view) => Reply::said(crate::draw::details(
+                    &view,
+                    &app.labels(&view.request.plan.target.cluster),
+                    caller.now,
+                )),
                 None => Reply::Refused(Refusal::NoSuchRequest),
             })
         })

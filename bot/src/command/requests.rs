@@ -1,7 +1,12 @@
 //! `requests`: which there are.
 
 use super::Command;
-use crate::{app::App, card::{Card, Table, Tone}, grammar::{CLUSTER, OwnLine}, line::{Caller, Reply}};
+use crate::{
+    app::App,
+    card::{Card, Table, Tone},
+    grammar::{CLUSTER, OwnLine},
+    line::{Caller, Reply},
+};
 use clap::{Arg, ArgAction};
 use futures::future::BoxFuture;
 use ledger::{LedgerError, Person, Request, RequestFilter, RequestState};
@@ -26,20 +31,43 @@ impl Command for Requests {
         clap::Command::new("requests")
             .about("Requests, newest first; the open ones unless you say otherwise")
             .arg(Arg::new("all").long("all").action(ArgAction::SetTrue).help("Also those that are over"))
-            .arg(text("state", "state", "STATE", "In this state; may be repeated").value_parser(states).action(ArgAction::Append).hide_possible_values(true))
+            .arg(
+                text("state", "state", "STATE", "In this state; may be repeated")
+                    .value_parser(states)
+                    .action(ArgAction::Append)
+                    .hide_possible_values(true),
+            )
             .arg(text(CLUSTER, "cluster", "CLUSTER", "On this cluster").short('c'))
             .arg(text("action", "action", "ACTION", "Of this action"))
             .arg(text("by", "by", "PERSON", "Asked by this person; me for yourself"))
-            .arg(text("text", "text", "WORDS", "With these words in the line, the summary, the note or the reason"))
-            .arg(text("limit", "limit", "N", "At most so many").value_parser(clap::value_parser!(u32).range(1..=100)).default_value("20"))
+            .arg(text(
+                "text",
+                "text",
+                "WORDS",
+                "With these words in the line, the summary, the note or the reason",
+            ))
+            .arg(
+                text("limit", "limit", "N", "At most so many")
+                    .value_parser(clap::value_parser!(u32).range(1..=100))
+                    .default_value("20"),
+            )
             .after_help("Example: requests --by me --state failed --cluster prod-eu")
     }
 
-    fn run<'a>(&'a self, app: &'a App, caller: &'a Caller, line: &'a OwnLine) -> BoxFuture<'a, Result<Reply, LedgerError>> {
+    fn run<'a>(
+        &'a self,
+        app: &'a App,
+        caller: &'a Caller,
+        line: &'a OwnLine,
+    ) -> BoxFuture<'a, Result<Reply, LedgerError>> {
         Box::pin(async move {
             let filter = filter(&line.matches, &caller.who.person);
             let found = app.ledger.requests(&filter).await?;
-            Ok(Reply::said(draw("Requests", &found, "None. `requests --all` also shows those that are over.")))
+            Ok(Reply::said(draw(
+                "Requests",
+                &found,
+                "None. `requests --all` also shows those that are over.",
+            )))
         })
     }
 }

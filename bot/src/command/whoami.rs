@@ -1,7 +1,12 @@
 //! `whoami`: who Petrel takes you for.
 
 use super::Command;
-use crate::{app::App, card::{Card, Tone}, grammar::OwnLine, line::{Caller, Reply}};
+use crate::{
+    app::App,
+    card::{Card, Tone},
+    grammar::OwnLine,
+    line::{Caller, Reply},
+};
 use futures::future::BoxFuture;
 use ledger::LedgerError;
 
@@ -18,10 +23,17 @@ impl Command for WhoAmI {
     }
 
     fn command(&self) -> clap::Command {
-        clap::Command::new("whoami").about("Who Petrel takes you for, and your groups").after_help("Example: whoami")
+        clap::Command::new("whoami")
+            .about("Who Petrel takes you for, and your groups")
+            .after_help("Example: whoami")
     }
 
-    fn run<'a>(&'a self, app: &'a App, caller: &'a Caller, _line: &'a OwnLine) -> BoxFuture<'a, Result<Reply, LedgerError>> {
+    fn run<'a>(
+        &'a self,
+        app: &'a App,
+        caller: &'a Caller,
+        _line: &'a OwnLine,
+    ) -> BoxFuture<'a, Result<Reply, LedgerError>> {
         let groups = match caller.who.groups.as_slice() {
             [] => "none".to_string(),
             groups => groups.join(", "),

@@ -37,8 +37,10 @@ pub fn path(name: &str) -> &'static str {
 pub async fn file(Path(file): Path<String>) -> Response {
     match ASSETS.iter().find(|asset| asset.path.strip_prefix("/static/") == Some(&file)) {
         Some(asset) => {
-            let headers =
-                [(header::CONTENT_TYPE, asset.kind), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
+            let headers = [
+                (header::CONTENT_TYPE, asset.kind),
+                (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+            ];
             (headers, asset.text).into_response()
         }
         None => StatusCode::NOT_FOUND.into_response(),

@@ -30,44 +30,62 @@ pub(super) struct Asked {
 }
 
 /// `GET /audit`.
-pub(super) async fn list(State(app): State<App>, viewer: Viewer, Query(asked): Query<Asked>) -> Result<Markup, Problem> {
+pub(super) async fn list(
+    State(app): State<App>,
+    viewer: Viewer,
+    Query(asked): Query<Asked>,
+) -> Result<Markup, Problem> {
     let given = |text: &str| Some(text.trim().to_string()).filter(|text| !text.is_empty());
     let request = match asked.request.trim() {
         "" => None,
         id => Some(full_id(&app, id).await?),
     };
-    let filter = EntryFilter { request, actor: given(&asked.actor), kind: given(&asked.kind), before: asked.before, limit: PAGE };
+    let filter = EntryFilter {
+        request,
+        actor: given(&asked.actor),
+        kind: given(&asked.kind),
+        before: asked.before,
+        limit: PAGE,
+    };
     let found = app.ledger.entries(&filter).await?;
     let head = app.ledger.head().await?;
     let older = found.last().filter(|_| found.len() == PAGE as usize).map(|last| {
         let pairs = [("actor", &asked.actor), ("kind", &asked.kind), ("request", &asked.request)];
-        let pairs = pairs.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (*name, value.to_string()));
+        let pairs = pairs
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (*name, value.to_string()));
         format!("/audit?{}", super::query(pairs.chain([("before", last.id.to_string())])))
     });
-    Ok(page("Audit", Here::Audit, &viewer, html! {
-        h1 { "Audit" }
-        div.head {
-            @match &head {
-                Some(head) => {
-                    span { "Sealed up to " strong { "#" (head.seq) } }
-                    span { "hash " code data-head { (head.hash) } }
+    Ok(page(
+        "Audit",
+        Here::Audit,
+        &viewer,
+        html! {
+            h1 { "Audit" }
+            div.head {
+                @match &head {
+                    Some(head) => {
+                        span { "Sealed up to " strong { "#" (head.seq) } }
+                        span { "hash " code data-head { (head.hash) } }
+                    }
+                    None => span { "Nothing is sealed yet." }
                 }
-                None => span { "Nothing is sealed yet." }
+                span.small { "Prove it with " code { "petrel audit verify" } }
             }
-            span.small { "Prove it with " code { "petrel audit verify" } }
-        }
-        form.filter method="get" action="/audit" role="search" {
-            label { span { "Who" } input name="actor" value=(asked.actor) placeholder="console:ann" maxlength="200"; }
-            label { span { "What (a trailing dot means all of a kind)" } input name="kind" value=(asked.kind) placeholder="vote." maxlength="100"; }
-            label { span { "Request" } input name="request" value=(asked.request) placeholder="id" maxlength="36"; }
-            button.button { "Filter" }
-        }
-        (entries(&found))
-        nav.pages aria-label="pages" {
-            @if asked.before.is_some() { a href="/audit" { "Newest" } }
-            @if let Some(older) = &older { a href=(older) rel="next" { "Older" } }
-        }
-    }))
+            form.filter method="get" action="/audit" role="search" {
+                label { span { "Who" } input name="actor" value=(asked.actor) placeholder="console:ann" maxlength="200"; }
+                label { span { "What (a trailing dot means all of a kind)" } input name="kind" value=(asked.kind) placeholder="vote." maxlength="100"; }
+                label { span { "Request" } input name="request" value=(asked.request) placeholder="id" maxlength="36"; }
+                button.button { "Filter" }
+            }
+            (entries(&found))
+            nav.pages aria-label="pages" {
+                @if asked.before.is_some() { a href="/audit" { "Newest" } }
+                @if let Some(older) = &older { a href=(older) rel="next" { "Older" } }
+            }
+        },
+    ))
 }
 
 async fn full_id(app: &App, id: &str) -> Result<RequestId, Problem> {

@@ -38,11 +38,16 @@ async fn health(cluster: Cluster) -> Health {
 
 /// The page.
 pub(super) fn draw(viewer: &Viewer, all: &[Health]) -> Markup {
-    page("Clusters", Here::Clusters, viewer, html! {
-        h1 { "Clusters" }
-        @if all.is_empty() { p.empty { "There is none yet. Add a [[cluster]] to the config file; petrel check says whether it answers." } }
-        ul.clusters { @for health in all { li { (one(health)) } } }
-    })
+    page(
+        "Clusters",
+        Here::Clusters,
+        viewer,
+        html! {
+            h1 { "Clusters" }
+            @if all.is_empty() { p.empty { "There is none yet. Add a [[cluster]] to the config file; petrel check says whether it answers." } }
+            ul.clusters { @for health in all { li { (one(health)) } } }
+        },
+    )
 }
 
 fn one(health: &Health) -> Markup {

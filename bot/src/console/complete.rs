@@ -53,11 +53,22 @@ pub(super) async fn words(
 }
 
 /// Names of the cluster and namespace meant, if this person may look there.
-async fn names_for(app: &App, known: &names::Names, viewer: &Viewer, context: &Context<'_>, text: &str) -> Names {
+async fn names_for(
+    app: &App,
+    known: &names::Names,
+    viewer: &Viewer,
+    context: &Context<'_>,
+    text: &str,
+) -> Names {
     let meant = names::option(text, "-c", "--cluster").or(context.cluster);
     let Some(cluster) = meant.and_then(|name| app.clusters.get(name).ok()) else { return Names::default() };
     let who = Who { person: Person(viewer.name.clone()), groups: viewer.groups.clone() };
-    if app.policy.current().may_query(&who, "get", cluster.name(), cluster.labels(), Timestamp::now()).is_err() {
+    if app
+        .policy
+        .current()
+        .may_query(&who, "get", cluster.name(), cluster.labels(), Timestamp::now())
+        .is_err()
+    {
         return Names::default();
     }
     let known = known.of(&cluster).await;
@@ -66,7 +77,9 @@ async fn names_for(app: &App, known: &names::Names, viewer: &Viewer, context: &C
 }
 
 fn choice(text: &str, word: String, about: impl Fn(&str) -> String) -> Choice {
-    let before = &text[..text.rfind(char::is_whitespace).map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8))];
+    let before = &text[..text
+        .rfind(char::is_whitespace)
+        .map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8))];
     // After `deploy/` the name follows at once.
     let gap = if word.ends_with(['/', '=']) { "" } else { " " };
     let help = if before.trim().is_empty() { about(&word) } else { String::new() };
@@ -74,8 +87,9 @@ fn choice(text: &str, word: String, about: impl Fn(&str) -> String) -> Choice {
 }
 
 fn about(command: &str) -> String {
-    static ABOUT: LazyLock<HashMap<String, String>> =
-        LazyLock::new(|| grammar::described().into_iter().map(|command| (command.name, command.about)).collect());
+    static ABOUT: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
+        grammar::described().into_iter().map(|command| (command.name, command.about)).collect()
+    });
     ABOUT.get(command).cloned().unwrap_or_default()
 }
 

@@ -97,7 +97,8 @@ pub(super) async fn events(
         (None, Some(request)) => Watched::Request(request),
         _ => return Err(Problem::Bad("say what to watch: ?room= or ?request=".into())),
     };
-    let seat = streams.seat(&viewer.name).ok_or(Problem::TooMany("You have too many pages open; close some."))?;
+    let seat =
+        streams.seat(&viewer.name).ok_or(Problem::TooMany("You have too many pages open; close some."))?;
     // After a cut the browser sends the id of the last event it got.
     let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let seen = resumed.or(subject.since).and_then(|micros| Timestamp::from_microsecond(micros).ok());
@@ -109,7 +110,8 @@ pub(super) async fn events(
         feed.run().await;
         drop(seat);
     });
-    let stream = Sse::new(ReceiverStream::new(events)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)));
+    let stream =
+        Sse::new(ReceiverStream::new(events)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)));
     // A buffering proxy would hold back what should be live.
     let headers = [(header::CACHE_CONTROL, "no-store"), (HeaderName::from_static("x-accel-buffering"), "no")];
     Ok((headers, stream).into_response())
@@ -181,7 +183,9 @@ impl Feed {
                 (Ok(Wake::Room { place, message }), Watched::Room(mine)) if place == *mine => {
                     ids.insert(message);
                 }
-                (Ok(Wake::Request(changed)), Watched::Request(mine)) if changed == *mine => return Some(Changed::Request),
+                (Ok(Wake::Request(changed)), Watched::Request(mine)) if changed == *mine => {
+                    return Some(Changed::Request);
+                }
                 (Ok(_), _) => {}
             }
             wake = match self.wakes.try_recv() {
@@ -204,7 +208,10 @@ impl Feed {
         }
     }
 
-    async fn messages(&mut self, ids: impl IntoIterator<Item = i64>) -> Result<Result<(), Gone>, LedgerError> {
+    async fn messages(
+        &mut self,
+        ids: impl IntoIterator<Item = i64>,
+    ) -> Result<Result<(), Gone>, LedgerError> {
         for id in ids {
             if let Some(one) = self.app.ledger.room_message(id, &self.viewer.actor).await?
                 && self.message(&one).await.is_err()
@@ -216,7 +223,8 @@ impl Feed {
     }
 
     async fn message(&mut self, one: &RoomMessage) -> Result<(), Gone> {
-        let clicks = Clicks { csrf: self.viewer.csrf.clone(), room: one.place.room().to_string(), from: "room" };
+        let clicks =
+            Clicks { csrf: self.viewer.csrf.clone(), room: one.place.room().to_string(), from: "room" };
         let reader = Reader { actor: &self.viewer.actor, clicks, notice: None };
         let html = message::message(one, &reader).into_string();
         self.draw(changed_at(one), html).await

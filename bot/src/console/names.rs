@@ -99,7 +99,8 @@ async fn read(cluster: &Cluster) -> Known {
 /// A kind that cannot be read (not allowed, no answer) has no completions; the command itself will say why.
 fn named(short: &str, objects: Result<Vec<Value>, ClusterError>) -> Vec<(String, String)> {
     let field = |object: &Value, name: &str| object["metadata"][name].as_str().map(str::to_string);
-    let name = |object: &Value| Some((field(object, "namespace")?, format!("{short}/{}", field(object, "name")?)));
+    let name =
+        |object: &Value| Some((field(object, "namespace")?, format!("{short}/{}", field(object, "name")?)));
     objects.unwrap_or_default().iter().filter_map(name).collect()
 }
 
@@ -126,8 +127,10 @@ mod tests {
 
     #[test]
     fn targets_are_of_the_namespace_meant() {
-        let object = |namespace: &str, name: &str| json!({ "metadata": { "namespace": namespace, "name": name } });
-        let known = Known(named("deploy", Ok(vec![object("shop", "cart"), object("infra", "dns"), json!({})])));
+        let object =
+            |namespace: &str, name: &str| json!({ "metadata": { "namespace": namespace, "name": name } });
+        let known =
+            Known(named("deploy", Ok(vec![object("shop", "cart"), object("infra", "dns"), json!({})])));
         assert_eq!(known.targets(Some("shop")), ["deploy/cart"]);
         assert_eq!(known.targets(None).len(), 2);
         assert_eq!(known.namespaces(), ["infra", "shop"]);

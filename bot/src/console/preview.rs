@@ -60,7 +60,13 @@ fn plain(tone: Tone, title: &str) -> Card {
 }
 
 fn button(id: &str, label: &str, style: &str) -> Button {
-    Button { id: id.into(), label: label.into(), style: style.into(), wants_reason: id == "deny", wants_typed: None }
+    Button {
+        id: id.into(),
+        label: label.into(),
+        style: style.into(),
+        wants_reason: id == "deny",
+        wants_typed: None,
+    }
 }
 
 fn fields(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -89,7 +95,12 @@ fn awaiting() -> Card {
             ("Votes", "carol approved"),
         ]),
         code: Some(Code { language: "diff".into(), text: DIFF.into() }),
-        buttons: vec![approve, button("deny", "Deny", "danger"), button("cancel", "Cancel", "plain"), button("details", "Details", "plain")],
+        buttons: vec![
+            approve,
+            button("deny", "Deny", "danger"),
+            button("cancel", "Cancel", "plain"),
+            button("details", "Details", "plain"),
+        ],
         footer: Some(format!("{} · policy 4f1c09aa2b17 · expires 09:12 UTC", id.short())),
         link: Some(format!("/requests/{id}")),
         request: Some(id),
@@ -104,7 +115,11 @@ fn running() -> Card {
         status: Some("running".into()),
         cluster: Some(ClusterBadge { name: "staging".into(), production: false }),
         fields: fields(&[("Target", "shop/Deployment cart"), ("By", "ann"), ("Why", "memory leak")]),
-        steps: steps(&[("done", "patch Deployment cart"), ("working", "rollout: 4 of 6 pods ready"), ("waiting", "no container is crash-looping")]),
+        steps: steps(&[
+            ("done", "patch Deployment cart"),
+            ("working", "rollout: 4 of 6 pods ready"),
+            ("waiting", "no container is crash-looping"),
+        ]),
         buttons: vec![button("cancel", "Cancel", "plain"), button("details", "Details", "plain")],
         footer: Some(id.short()),
         link: Some(format!("/requests/{id}")),
@@ -142,7 +157,10 @@ fn room_page() -> Markup {
     };
     let logs = Card {
         cluster: Some(ClusterBadge { name: "prod-eu".into(), production: true }),
-        code: Some(Code { language: "text".into(), text: "2026-11-21T08:38:00Z INFO listening\n".repeat(60) }),
+        code: Some(Code {
+            language: "text".into(),
+            text: "2026-11-21T08:38:00Z INFO listening\n".repeat(60),
+        }),
         ..plain(Tone::Neutral, "Logs of pod checkout-6f7c9d5b8-2xk4p")
     };
     let unknown = Card {
@@ -180,14 +198,21 @@ fn room_page() -> Markup {
     };
     let waiting = awaiting();
     let refusal = Card {
-        text: Some("You asked for this yourself; someone else must approve it. Ask someone in sre or leads.".into()),
+        text: Some(
+            "You asked for this yourself; someone else must approve it. Ask someone in sre or leads.".into(),
+        ),
         ..plain(Tone::Bad, "Not you")
     };
     let told = (waiting.request.unwrap(), refusal);
     let messages = [
         message(1, Some("console:ann"), Some("get pods -n shop -c staging"), None),
         message(2, None, None, Some(&pods)),
-        message(3, Some("console:bob"), Some("restart deploy/web -n shop -c staging --why \"stale cache\""), None),
+        message(
+            3,
+            Some("console:bob"),
+            Some("restart deploy/web -n shop -c staging --why \"stale cache\""),
+            None,
+        ),
         message(4, None, None, Some(&done)),
         message(5, Some("console:bob"), Some("scael deploy/checkout 6"), None),
         message(6, None, None, Some(&bad)),
@@ -197,7 +222,12 @@ fn room_page() -> Markup {
         message(10, Some("console:mallory"), Some(HOSTILE), None),
         message(11, None, None, Some(&hostile)),
         message(12, None, None, Some(&running())),
-        message(13, Some("console:ann"), Some("scale deploy/checkout 6 -n shop -c prod-eu --why \"the sale starts at ten\""), None),
+        message(
+            13,
+            Some("console:ann"),
+            Some("scale deploy/checkout 6 -n shop -c prod-eu --why \"the sale starts at ten\""),
+            None,
+        ),
         message(14, None, None, Some(&waiting)),
     ];
     Room {
@@ -235,9 +265,25 @@ fn empty_room() -> Markup {
 }
 
 fn view() -> RequestView {
-    let object = ObjectRef { api_version: "apps/v1".into(), kind: "Deployment".into(), namespace: Some("shop".into()), name: "checkout".into(), uid: Some("u1".into()) };
-    let patch = |n: u32| Step::Patch { object: object.clone(), kind: PatchKind::Merge, body: json!({ "spec": { "replicas": n } }) };
-    let target = Target { cluster: "prod-eu".into(), namespace: Some("shop".into()), kind: "Deployment".into(), name: "checkout".into(), uid: Some("u1".into()) };
+    let object = ObjectRef {
+        api_version: "apps/v1".into(),
+        kind: "Deployment".into(),
+        namespace: Some("shop".into()),
+        name: "checkout".into(),
+        uid: Some("u1".into()),
+    };
+    let patch = |n: u32| Step::Patch {
+        object: object.clone(),
+        kind: PatchKind::Merge,
+        body: json!({ "spec": { "replicas": n } }),
+    };
+    let target = Target {
+        cluster: "prod-eu".into(),
+        namespace: Some("shop".into()),
+        kind: "Deployment".into(),
+        name: "checkout".into(),
+        uid: Some("u1".into()),
+    };
     let plan = Plan {
         action: "scale".into(),
         parameters: json!({ "replicas": 6 }),
@@ -246,11 +292,22 @@ fn view() -> RequestView {
         summary: "scale Deployment checkout from 3 to 6 replicas".into(),
         steps: vec![patch(6)],
         diff: DIFF.into(),
-        blast: Blast { pods: 3, of: 3, budgets: vec!["checkout-pdb (1 more)".into()], notes: vec!["an HPA (checkout, 2-10) will overrule this".into()] },
+        blast: Blast {
+            pods: 3,
+            of: 3,
+            budgets: vec!["checkout-pdb (1 more)".into()],
+            notes: vec!["an HPA (checkout, 2-10) will overrule this".into()],
+        },
         risk: Risk::Low,
         prior: json!({ "replicas": 3 }),
         undo: vec![patch(3)],
-        verify: Verify { conditions: vec![Condition::RolloutComplete { object: object.clone() }, Condition::Replicas { object, count: 6 }], within_s: 300 },
+        verify: Verify {
+            conditions: vec![
+                Condition::RolloutComplete { object: object.clone() },
+                Condition::Replicas { object, count: 6 },
+            ],
+            within_s: 300,
+        },
     };
     let ann: Actor = "console:ann".parse().unwrap();
     let ask = Ask {
@@ -266,7 +323,8 @@ fn view() -> RequestView {
         break_glass: false,
         dry_run: false,
     };
-    let quorum = Quorum { votes: 2, groups: vec!["sre".into(), "leads".into()], within_s: 1800, type_cluster: true };
+    let quorum =
+        Quorum { votes: 2, groups: vec!["sre".into(), "leads".into()], within_s: 1800, type_cluster: true };
     let vote = |who: &str, minute| Vote {
         person: Person(who.into()),
         actor: format!("console:{who}").parse().unwrap(),
@@ -301,7 +359,14 @@ fn view() -> RequestView {
 
 fn entries() -> Vec<Entry> {
     let id = RequestId::new();
-    let kinds = ["request.succeeded", "step.done", "step.intended", "vote.approved", "vote.approved", "request.submitted"];
+    let kinds = [
+        "request.succeeded",
+        "step.done",
+        "step.intended",
+        "vote.approved",
+        "vote.approved",
+        "request.submitted",
+    ];
     let entry = |(n, kind): (usize, &str)| Entry {
         id: 40 - n as i64,
         seq: (n > 0).then_some(40 - n as i64),
@@ -326,28 +391,67 @@ fn request_page() -> Markup {
         ..plain(Tone::Good, "scale Deployment checkout from 3 to 6 replicas")
     };
     let main = request::request(&view, &card, &entries(), &clicks("request"), None);
-    page("Request", Here::Requests, &viewer, html! { h1 { "Request " code { (view.request.id.short()) } } (main) })
+    page(
+        "Request",
+        Here::Requests,
+        &viewer,
+        html! { h1 { "Request " code { (view.request.id.short()) } } (main) },
+    )
 }
 
 fn list_page() -> Markup {
-    let states = [RequestState::Awaiting, RequestState::Running, RequestState::Succeeded, RequestState::Denied, RequestState::Unknown];
-    page("Requests", Here::Requests, &viewer(), html! {
-        h1 { "Requests" }
-        ol.requests {
-            @for (n, state) in states.into_iter().enumerate() {
-                @let one = view().request;
-                (request::row(&Request { state, id: RequestId::new(), ..one }, n % 2 == 0))
+    let states = [
+        RequestState::Awaiting,
+        RequestState::Running,
+        RequestState::Succeeded,
+        RequestState::Denied,
+        RequestState::Unknown,
+    ];
+    page(
+        "Requests",
+        Here::Requests,
+        &viewer(),
+        html! {
+            h1 { "Requests" }
+            ol.requests {
+                @for (n, state) in states.into_iter().enumerate() {
+                    @let one = view().request;
+                    (request::row(&Request { state, id: RequestId::new(), ..one }, n % 2 == 0))
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 fn clusters_page() -> Markup {
-    let labels = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect::<BTreeMap<_, _>>();
+    let labels = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect::<BTreeMap<_, _>>()
+    };
     let health = [
-        Health { name: "prod-eu".into(), version: Some("v1.36.1".into()), latency_ms: Some(12), nodes: Some((6, 6)), trouble: None, labels: labels(&[("production", "true"), ("region", "eu")]) },
-        Health { name: "staging".into(), version: Some("v1.36.1".into()), latency_ms: Some(9), nodes: Some((2, 3)), trouble: Some("node staging-3 is not ready".into()), labels: labels(&[("region", "eu")]) },
-        Health { name: "prod-us".into(), version: None, latency_ms: None, nodes: None, trouble: Some("cluster prod-us did not answer: connection refused".into()), labels: labels(&[("production", "true"), ("region", "us")]) },
+        Health {
+            name: "prod-eu".into(),
+            version: Some("v1.36.1".into()),
+            latency_ms: Some(12),
+            nodes: Some((6, 6)),
+            trouble: None,
+            labels: labels(&[("production", "true"), ("region", "eu")]),
+        },
+        Health {
+            name: "staging".into(),
+            version: Some("v1.36.1".into()),
+            latency_ms: Some(9),
+            nodes: Some((2, 3)),
+            trouble: Some("node staging-3 is not ready".into()),
+            labels: labels(&[("region", "eu")]),
+        },
+        Health {
+            name: "prod-us".into(),
+            version: None,
+            latency_ms: None,
+            nodes: None,
+            trouble: Some("cluster prod-us did not answer: connection refused".into()),
+            labels: labels(&[("production", "true"), ("region", "us")]),
+        },
     ];
     clusters::draw(&viewer(), &health)
 }
@@ -371,11 +475,15 @@ fn the_sample_pages_can_be_looked_at() {
     let program = std::env::current_exe().unwrap();
     let dir = program.ancestors().nth(2).unwrap().join("console-preview");
     std::fs::create_dir_all(&dir).unwrap();
-    for (file, text) in [("console.css", include_str!("console.css")), ("petrel.svg", include_str!("petrel.svg"))] {
+    for (file, text) in
+        [("console.css", include_str!("console.css")), ("petrel.svg", include_str!("petrel.svg"))]
+    {
         std::fs::write(dir.join(file), text).unwrap();
     }
     for (name, page) in pages() {
-        let page = page.replace(assets::path("console.css"), "console.css").replace(assets::path("petrel.svg"), "petrel.svg");
+        let page = page
+            .replace(assets::path("console.css"), "console.css")
+            .replace(assets::path("petrel.svg"), "petrel.svg");
         std::fs::write(dir.join(format!("{name}.html")), page).unwrap();
     }
     assert!(dir.join("room.html").exists());
@@ -404,7 +512,9 @@ fn hostile_text_is_shown_and_not_obeyed() {
         assert!(!page.contains('\u{202e}'), "{name}");
     }
     let room = room_page().into_string();
-    assert!(room.contains("&quot;&gt;&lt;img src=x onerror=alert(1)&gt; &lt;script&gt;alert(2)&lt;/script&gt; [U+202E]gpj.exe"));
+    assert!(room.contains(
+        "&quot;&gt;&lt;img src=x onerror=alert(1)&gt; &lt;script&gt;alert(2)&lt;/script&gt; [U+202E]gpj.exe"
+    ));
 }
 
 #[test]
@@ -423,5 +533,9 @@ fn a_button_that_wants_something_typed_asks_for_it_before_it_sends() {
     assert!(card.contains("data-keep=\"approve\"") && card.contains("name=\"typed\" required"), "{card}");
     assert!(card.contains("data-keep=\"deny\"") && card.contains("name=\"reason\" required"), "{card}");
     assert!(card.contains("name=\"button\" value=\"cancel\""), "{card}");
-    assert_eq!(card.matches(&"ab".repeat(32)).count(), 3, "every click carries the digest of the plan it was shown on");
+    assert_eq!(
+        card.matches(&"ab".repeat(32)).count(),
+        3,
+        "every click carries the digest of the plan it was shown on"
+    );
 }

@@ -47,25 +47,34 @@ impl IntoResponse for Problem {
                 return Redirect::to(&format!("/sign-in{onward}")).into_response();
             }
             Problem::Hop(to) => return layout::hop(&to).into_response(),
-            Problem::SignedOut => (StatusCode::UNAUTHORIZED, "Signed out", "Your session is over; sign in again.".into()),
+            Problem::SignedOut => {
+                (StatusCode::UNAUTHORIZED, "Signed out", "Your session is over; sign in again.".into())
+            }
             Problem::Stranger(actor) => (
                 StatusCode::FORBIDDEN,
                 "Not in the policy file",
-                format!("The policy file names nobody with the identity {actor}. Ask whoever keeps it to add you."),
+                format!(
+                    "The policy file names nobody with the identity {actor}. Ask whoever keeps it to add you."
+                ),
             ),
             Problem::Forged => (
                 StatusCode::FORBIDDEN,
                 "Not from this session",
-                "This form is not from a page of your session, so nothing was done. Load the page again.".into(),
+                "This form is not from a page of your session, so nothing was done. Load the page again."
+                    .into(),
             ),
             Problem::Bad(why) => (StatusCode::BAD_REQUEST, "That makes no sense", why),
             Problem::NotFound(what) => (StatusCode::NOT_FOUND, "Not here", what.into()),
             Problem::TooMany(what) => (StatusCode::TOO_MANY_REQUESTS, "Too much at once", what.into()),
             Problem::Ledger(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the console cannot use the database");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the console cannot use the database"
+                );
                 let text = "Petrel cannot use its database just now. Try again in a moment; what was acknowledged is kept.";
                 let passing = error.is_passing();
-                let status = if passing { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
+                let status =
+                    if passing { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
                 (status, "The database does not answer", text.into())
             }
             Problem::Died => (
@@ -74,12 +83,15 @@ impl IntoResponse for Problem {
                 "What you did is recorded and will be handled again in a moment. Look at the room.".into(),
             ),
         };
-        let page = layout::bare(title, html! {
-            (icon::petrel())
-            h1 { (title) }
-            p.error role="alert" { (super::visible::line(&text)) }
-            p { a href="/" { "Go to the room" } }
-        });
+        let page = layout::bare(
+            title,
+            html! {
+                (icon::petrel())
+                h1 { (title) }
+                p.error role="alert" { (super::visible::line(&text)) }
+                p { a href="/" { "Go to the room" } }
+            },
+        );
         (status, [(header::CACHE_CONTROL, "no-store")], page).into_response()
     }
 }

@@ -65,31 +65,50 @@ impl Asked {
 
     /// The same question, before a moment.
     fn older(&self, before: Timestamp) -> String {
-        let pairs = [("state", &self.state), ("cluster", &self.cluster), ("person", &self.person), ("action", &self.action), ("text", &self.text)];
-        let pairs = pairs.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (*name, value.to_string()));
+        let pairs = [
+            ("state", &self.state),
+            ("cluster", &self.cluster),
+            ("person", &self.person),
+            ("action", &self.action),
+            ("text", &self.text),
+        ];
+        let pairs = pairs
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (*name, value.to_string()));
         let before = ("before", before.as_microsecond().to_string());
         format!("/requests?{}", super::query(pairs.chain([before])))
     }
 }
 
 /// `GET /requests`.
-pub(super) async fn list(State(app): State<App>, viewer: Viewer, Query(asked): Query<Asked>) -> Result<Markup, Problem> {
+pub(super) async fn list(
+    State(app): State<App>,
+    viewer: Viewer,
+    Query(asked): Query<Asked>,
+) -> Result<Markup, Problem> {
     let found = app.ledger.requests(&asked.filter()).await?;
-    let production: BTreeSet<String> = app.config.clusters.iter().filter(|c| is_production(c)).map(|c| c.name.clone()).collect();
-    Ok(page("Requests", Here::Requests, &viewer, html! {
-        h1 { "Requests" }
-        (filter(&app, &asked))
-        @if found.is_empty() { p.empty { "No request fits." } }
-        ol.requests {
-            @for one in &found { (drawn::row(one, production.contains(&one.plan.target.cluster))) }
-        }
-        nav.pages aria-label="pages" {
-            @if asked.before.is_some() { a href="/requests" { "Newest" } }
-            @if let Some(last) = found.last().filter(|_| found.len() == PAGE as usize) {
-                a href=(asked.older(last.created_at)) rel="next" { "Older" }
+    let production: BTreeSet<String> =
+        app.config.clusters.iter().filter(|c| is_production(c)).map(|c| c.name.clone()).collect();
+    Ok(page(
+        "Requests",
+        Here::Requests,
+        &viewer,
+        html! {
+            h1 { "Requests" }
+            (filter(&app, &asked))
+            @if found.is_empty() { p.empty { "No request fits." } }
+            ol.requests {
+                @for one in &found { (drawn::row(one, production.contains(&one.plan.target.cluster))) }
             }
-        }
-    }))
+            nav.pages aria-label="pages" {
+                @if asked.before.is_some() { a href="/requests" { "Newest" } }
+                @if let Some(last) = found.last().filter(|_| found.len() == PAGE as usize) {
+                    a href=(asked.older(last.created_at)) rel="next" { "Older" }
+                }
+            }
+        },
+    ))
 }
 
 fn is_production(cluster: &actions::cluster::ClusterConfig) -> bool {
@@ -109,7 +128,8 @@ fn filter(app: &App, asked: &Asked) -> Markup {
     };
     let same = |names: Vec<String>| names.into_iter().map(|name| (name.clone(), name)).collect();
     let mut states = vec![("open".to_string(), "open (not finished)".to_string())];
-    states.extend(RequestState::ALL.map(|state| (state.as_str().to_string(), state_words(state).to_string())));
+    states
+        .extend(RequestState::ALL.map(|state| (state.as_str().to_string(), state_words(state).to_string())));
     let people = app.policy.current().people().into_iter().map(|(person, _, _)| person.0).collect();
     let names = actions::catalogue::catalogue().iter().map(|action| action.name().to_string()).collect();
     html! {
@@ -125,7 +145,11 @@ fn filter(app: &App, asked: &Asked) -> Markup {
 }
 
 /// `GET /requests/{id}`; the short id that people type works too.
-pub(super) async fn one(State(app): State<App>, viewer: Viewer, Path(id): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn one(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     if let Ok(id) = id.parse::<RequestId>() {
         return Ok(draw(&app, &viewer, id, None).await?.into_response());
     }
@@ -142,18 +166,33 @@ pub(super) async fn one(State(app): State<App>, viewer: Viewer, Path(id): Path<S
 const NO_SUCH: Problem = Problem::NotFound("There is no such request.");
 
 /// The page of one request. `told`: what Petrel says to this reader alone.
-pub(super) async fn draw(app: &App, viewer: &Viewer, id: RequestId, told: Option<&(RequestId, Card)>) -> Result<Markup, Problem> {
+pub(super) async fn draw(
+    app: &App,
+    viewer: &Viewer,
+    id: RequestId,
+    told: Option<&(RequestId, Card)>,
+) -> Result<Markup, Problem> {
     // Before reading, so that what changes while we read is drawn again and not missed.
     let since = Timestamp::now();
     let main = live(app, viewer, id, told).await?.ok_or(NO_SUCH)?;
-    Ok(page(&format!("Request {}", id.short()), Here::Requests, viewer, html! {
-        h1 { "Request " code { (id.short()) } }
-        div data-events={ "/events?request=" (id) } data-since=(since.as_microsecond()) { (main) }
-    }))
+    Ok(page(
+        &format!("Request {}", id.short()),
+        Here::Requests,
+        viewer,
+        html! {
+            h1 { "Request " code { (id.short()) } }
+            div data-events={ "/events?request=" (id) } data-since=(since.as_microsecond()) { (main) }
+        },
+    ))
 }
 
 /// The part of it that is replaced when the request changes.
-pub(super) async fn live(app: &App, viewer: &Viewer, id: RequestId, told: Option<&(RequestId, Card)>) -> Result<Option<Markup>, LedgerError> {
+pub(super) async fn live(
+    app: &App,
+    viewer: &Viewer,
+    id: RequestId,
+    told: Option<&(RequestId, Card)>,
+) -> Result<Option<Markup>, LedgerError> {
     let Some(view) = app.ledger.view(id).await? else { return Ok(None) };
     let filter = EntryFilter { request: Some(id), limit: ENTRIES, ..EntryFilter::default() };
     let entries = app.ledger.entries(&filter).await?;
@@ -173,7 +212,10 @@ mod tests {
     fn open_means_all_states_that_something_follows() {
         let asked = Asked { state: "open".into(), ..Asked::default() };
         assert_eq!(asked.states().len(), 4);
-        assert_eq!(Asked { state: "rolled_back".into(), ..Asked::default() }.states(), [RequestState::RolledBack]);
+        assert_eq!(
+            Asked { state: "rolled_back".into(), ..Asked::default() }.states(),
+            [RequestState::RolledBack]
+        );
         assert!(Asked { state: "nonsense".into(), ..Asked::default() }.states().is_empty());
     }
 

@@ -53,7 +53,11 @@ fn first(app: &App) -> &str {
 }
 
 /// `GET /`.
-pub(super) async fn page(State(app): State<App>, viewer: Viewer, Query(which): Query<Which>) -> Result<Markup, Problem> {
+pub(super) async fn page(
+    State(app): State<App>,
+    viewer: Viewer,
+    Query(which): Query<Which>,
+) -> Result<Markup, Problem> {
     let room = which.room.as_deref().unwrap_or_else(|| first(&app));
     draw(&app, &viewer, room, which.before, Told::default()).await
 }
@@ -65,7 +69,13 @@ struct Told {
     whisper: Option<Card>,
 }
 
-async fn draw(app: &App, viewer: &Viewer, room: &str, before: Option<i64>, told: Told) -> Result<Markup, Problem> {
+async fn draw(
+    app: &App,
+    viewer: &Viewer,
+    room: &str,
+    before: Option<i64>,
+    told: Told,
+) -> Result<Markup, Problem> {
     let place = place(app, room)?;
     // Before reading, so that what changes while we read is drawn again and not missed.
     let since = Timestamp::now();
@@ -95,17 +105,31 @@ pub(super) struct Say {
 }
 
 fn wants_json(headers: &HeaderMap) -> bool {
-    headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|a| a.contains("application/json"))
+    headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|a| a.contains("application/json"))
 }
 
 /// The inbox key: what the page made up, within this person's own.
 fn key(viewer: &Viewer, key: &str) -> Result<String, Problem> {
     let fits = (8..=64).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_alphanumeric());
-    if fits { Ok(format!("{}:{key}", viewer.actor)) } else { Err(Problem::Bad("the form has no usable key".into())) }
+    if fits {
+        Ok(format!("{}:{key}", viewer.actor))
+    } else {
+        Err(Problem::Bad("the form has no usable key".into()))
+    }
 }
 
 /// Makes it durable; `None` when the key is known: then it has been handled, or is being.
-async fn receive(app: &App, viewer: &Viewer, key: &str, place: &Place, event: &Event, now: Timestamp) -> Result<Option<Inbound>, Problem> {
+async fn receive(
+    app: &App,
+    viewer: &Viewer,
+    key: &str,
+    place: &Place,
+    event: &Event,
+    now: Timestamp,
+) -> Result<Option<Inbound>, Problem> {
     Ok(app.ledger.receive(key, &viewer.actor, place, event, &app.worker, inbox::LEASE, now).await?)
 }
 
@@ -122,7 +146,11 @@ async fn handle(app: &App, inbound: Option<Inbound>) -> Result<Option<Card>, Pro
 }
 
 /// `POST /say`.
-pub(super) async fn say(State(app): State<App>, headers: HeaderMap, Signed(viewer, form): Signed<Say>) -> Result<Response, Problem> {
+pub(super) async fn say(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Signed(viewer, form): Signed<Say>,
+) -> Result<Response, Problem> {
     let place = place(&app, &form.room)?;
     let text = form.text.trim();
     let key = key(&viewer, &form.key)?;
@@ -131,7 +159,11 @@ pub(super) async fn say(State(app): State<App>, headers: HeaderMap, Signed(viewe
     }
     let home = format!("/?room={}", form.room);
     if text.is_empty() {
-        return Ok(if wants_json(&headers) { Json(json!({})).into_response() } else { Redirect::to(&home).into_response() });
+        return Ok(if wants_json(&headers) {
+            Json(json!({})).into_response()
+        } else {
+            Redirect::to(&home).into_response()
+        });
     }
     let now = Timestamp::now();
     let event = Event::Line { text: text.to_string() };
@@ -149,7 +181,9 @@ pub(super) async fn say(State(app): State<App>, headers: HeaderMap, Signed(viewe
     }
     match whisper {
         None => Ok(Redirect::to(&home).into_response()),
-        whisper => Ok(draw(&app, &viewer, &form.room, None, Told { whisper, notice: None }).await?.into_response()),
+        whisper => {
+            Ok(draw(&app, &viewer, &form.room, None, Told { whisper, notice: None }).await?.into_response())
+        }
     }
 }
 
@@ -166,14 +200,19 @@ pub(super) struct Click {
 }
 
 /// `POST /click`.
-pub(super) async fn click(State(app): State<App>, headers: HeaderMap, Signed(viewer, form): Signed<Click>) -> Result<Response, Problem> {
+pub(super) async fn click(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Signed(viewer, form): Signed<Click>,
+) -> Result<Response, Problem> {
     let place = place(&app, &form.room)?;
     let key = key(&viewer, &form.key)?;
     let request: RequestId = form.request.parse().map_err(|_| Problem::Bad("that is no request".into()))?;
     if !BUTTONS.contains(&form.button.as_str()) {
         return Err(Problem::Bad("there is no such button".into()));
     }
-    let typed = |text: Option<String>| text.map(|text| text.trim().to_string()).filter(|text| !text.is_empty());
+    let typed =
+        |text: Option<String>| text.map(|text| text.trim().to_string()).filter(|text| !text.is_empty());
     let (reason, typed) = (typed(form.reason), typed(form.typed));
     if [&reason, &typed].into_iter().flatten().any(|text| text.chars().count() > REASON) {
         return Err(Problem::Bad(format!("A reason may have at most {REASON} characters.")));
@@ -187,7 +226,9 @@ pub(super) async fn click(State(app): State<App>, headers: HeaderMap, Signed(vie
     match (private, form.from.as_str()) {
         (None, "request") => Ok(Redirect::to(&format!("/requests/{request}")).into_response()),
         (None, _) => Ok(Redirect::to(&format!("/?room={}#r-{request}", form.room)).into_response()),
-        (Some(card), "request") => Ok(requests::draw(&app, &viewer, request, Some(&(request, card))).await?.into_response()),
+        (Some(card), "request") => {
+            Ok(requests::draw(&app, &viewer, request, Some(&(request, card))).await?.into_response())
+        }
         (Some(card), _) => {
             let told = Told { notice: Some((request, card)), whisper: None };
             Ok(draw(&app, &viewer, &form.room, None, told).await?.into_response())

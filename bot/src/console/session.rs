@@ -56,14 +56,22 @@ impl Session {
 
     fn mac(&self, token: &SecretString, purpose: &str) -> [u8; 32] {
         let mut mac = hmac(token.expose_secret().as_bytes());
-        mac.update(format!("petrel console 1\0{purpose}\0{}\0{}\0{}", self.person, self.expires, self.nonce).as_bytes());
+        mac.update(
+            format!("petrel console 1\0{purpose}\0{}\0{}\0{}", self.person, self.expires, self.nonce)
+                .as_bytes(),
+        );
         mac.finalize().into_bytes().into()
     }
 
     /// Reads a cookie; `token` gives a person's token, if they have one.
-    fn verify<'a>(cookie: &str, now: Timestamp, token: impl Fn(&str) -> Option<&'a SecretString>) -> Option<(Session, &'a SecretString)> {
+    fn verify<'a>(
+        cookie: &str,
+        now: Timestamp,
+        token: impl Fn(&str) -> Option<&'a SecretString>,
+    ) -> Option<(Session, &'a SecretString)> {
         let mut parts = cookie.split('.');
-        let (person, expires, nonce, signature) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let (person, expires, nonce, signature) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         if parts.next().is_some() {
             return None;
         }
@@ -127,7 +135,8 @@ fn token_of<'a>(app: &'a App, person: &str) -> Option<&'a SecretString> {
 }
 
 fn cookie_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut pairs = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';'));
+    let mut pairs =
+        headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';'));
     pairs.find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
@@ -139,9 +148,13 @@ impl FromRequestParts<App> for Viewer {
         let session = cookie_value(&parts.headers, cookie_name(app))
             .and_then(|cookie| Session::verify(cookie, now, |person| token_of(app, person)));
         let Some((session, token)) = session else { return Err(sign_in_first(parts)) };
-        let actor: Actor = format!("console:{}", session.person).parse().map_err(|_| Problem::Stranger(session.person.clone()))?;
+        let actor: Actor = format!("console:{}", session.person)
+            .parse()
+            .map_err(|_| Problem::Stranger(session.person.clone()))?;
         // Asked each time: whoever is taken out of the policy file is out at once.
-        let Some(who) = app.policy.current().who(&actor) else { return Err(Problem::Stranger(actor.to_string())) };
+        let Some(who) = app.policy.current().who(&actor) else {
+            return Err(Problem::Stranger(actor.to_string()));
+        };
         let expires = Timestamp::from_second(session.expires).unwrap_or(now);
         Ok(Viewer { actor, name: who.person.0, groups: who.groups, csrf: session.csrf(token), expires })
     }
@@ -267,11 +280,18 @@ mod tests {
     #[test]
     fn only_our_own_pages_may_post() {
         let headers = |pairs: &[(&'static str, &'static str)]| {
-            pairs.iter().map(|(k, v)| (header::HeaderName::from_static(k), v.parse().unwrap())).collect::<HeaderMap>()
+            pairs
+                .iter()
+                .map(|(k, v)| (header::HeaderName::from_static(k), v.parse().unwrap()))
+                .collect::<HeaderMap>()
         };
         assert!(same_origin(&headers(&[("sec-fetch-site", "same-origin")])));
         assert!(!same_origin(&headers(&[("sec-fetch-site", "same-site")])));
-        assert!(!same_origin(&headers(&[("sec-fetch-site", "cross-site"), ("origin", "http://a"), ("host", "a")])));
+        assert!(!same_origin(&headers(&[
+            ("sec-fetch-site", "cross-site"),
+            ("origin", "http://a"),
+            ("host", "a")
+        ])));
         assert!(same_origin(&headers(&[("origin", "http://a:1"), ("host", "a:1")])));
         assert!(!same_origin(&headers(&[("origin", "http://b"), ("host", "a")])));
         assert!(!same_origin(&headers(&[("origin", "null"), ("host", "a")])));

@@ -64,7 +64,9 @@ pub(super) struct Onward {
 /// Only a path of this console: an absolute address would make the sign-in page a way to anywhere.
 fn onward(to: Option<&str>) -> &str {
     let fits = |path: &&str| {
-        path.starts_with('/') && !path.starts_with("//") && path.bytes().all(|b| b.is_ascii_graphic() && b != b'\\')
+        path.starts_with('/')
+            && !path.starts_with("//")
+            && path.bytes().all(|b| b.is_ascii_graphic() && b != b'\\')
     };
     to.filter(fits).unwrap_or("/")
 }
@@ -76,22 +78,25 @@ pub(super) async fn page(Query(query): Query<Onward>) -> Markup {
 
 /// The page; `error` says what went wrong.
 pub(super) fn draw(to: &str, error: Option<&str>) -> Markup {
-    layout::bare("Sign in", html! {
-        (icon::petrel())
-        div {
-            h1 { "Sign in to Petrel" }
-            p.small { "With the token you were given, or by the link that has it." }
-        }
-        @if let Some(error) = error { p.error role="alert" { (error) } }
-        form method="post" action="/sign-in" data-sign-in {
-            input type="hidden" name="to" value=(to);
-            label {
-                span { "Token" }
-                input type="password" name="token" required autofocus autocomplete="current-password" spellcheck="false";
+    layout::bare(
+        "Sign in",
+        html! {
+            (icon::petrel())
+            div {
+                h1 { "Sign in to Petrel" }
+                p.small { "With the token you were given, or by the link that has it." }
             }
-            button.button.primary { "Sign in" }
-        }
-    })
+            @if let Some(error) = error { p.error role="alert" { (error) } }
+            form method="post" action="/sign-in" data-sign-in {
+                input type="hidden" name="to" value=(to);
+                label {
+                    span { "Token" }
+                    input type="password" name="token" required autofocus autocomplete="current-password" spellcheck="false";
+                }
+                button.button.primary { "Sign in" }
+            }
+        },
+    )
 }
 
 #[derive(Deserialize)]
@@ -112,7 +117,9 @@ pub(super) async fn submit(
         return Err(Problem::Forged);
     }
     // Behind a proxy all share its address; a header could be made up by whoever is guessing.
-    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+    let peer = extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
     let to = onward(form.to.as_deref());
     if failures.too_many(peer, Instant::now()) {
         let page = draw(to, Some("Too many wrong tokens from your address. Wait a minute."));
@@ -120,7 +127,9 @@ pub(super) async fn submit(
     }
     let now = Timestamp::now();
     let from = json!({ "address": peer.to_string() });
-    match session::person_of(&app, form.token.trim()).and_then(|person| Some((person, session::begin(&app, person, now)?))) {
+    match session::person_of(&app, form.token.trim())
+        .and_then(|person| Some((person, session::begin(&app, person, now)?)))
+    {
         Some((person, cookie)) => {
             app.ledger.record("sign_in.accepted", &format!("console:{person}"), None, &from, now).await?;
             Ok(([(header::SET_COOKIE, cookie)], Redirect::to(to)).into_response())
@@ -149,7 +158,9 @@ mod tests {
     #[test]
     fn one_goes_on_to_our_own_pages_only() {
         assert_eq!(onward(Some("/requests?state=open")), "/requests?state=open");
-        for bad in ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:x", "", "/a\r\nb", "/ü"] {
+        for bad in
+            ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:x", "", "/a\r\nb", "/ü"]
+        {
             assert_eq!(onward(Some(bad)), "/", "{bad}");
         }
     }

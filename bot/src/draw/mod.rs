@@ -50,7 +50,10 @@ pub fn refusal(refusal: &Refusal) -> Card {
 
 /// The cluster of a card.
 pub fn badge(name: &str, labels: &BTreeMap<String, String>) -> ClusterBadge {
-    ClusterBadge { name: name.to_string(), production: labels.get("production").is_some_and(|value| value == "true") }
+    ClusterBadge {
+        name: name.to_string(),
+        production: labels.get("production").is_some_and(|value| value == "true"),
+    }
 }
 
 /// As doors and the ledger keep it.
@@ -125,7 +128,8 @@ mod tests {
     #[test]
     fn a_long_table_says_how_much_is_missing() {
         let rows = (0..130).map(|n| vec![n.to_string()]).collect();
-        let card = answer(Answer { title: "t".into(), table: Some((vec!["n".into()], rows)), ..Answer::default() });
+        let card =
+            answer(Answer { title: "t".into(), table: Some((vec!["n".into()], rows)), ..Answer::default() });
         assert_eq!(card.table.unwrap().rows.len(), 100);
         assert_eq!(card.footer.unwrap(), "30 more rows; ask for a namespace or a name.");
     }

@@ -4,7 +4,8 @@ use super::{badge, count, head, span, time};
 use crate::card::{Button, Card, Code, StepLine, Tone};
 use jiff::Timestamp;
 use ledger::{
-    Condition, Decision, ObjectRef, Phase, Quorum, Request, RequestState, RequestView, Step, StepState, Tally, Verdict, tally,
+    Condition, Decision, ObjectRef, Phase, Quorum, Request, RequestState, RequestView, Step, StepState,
+    Tally, Verdict, tally,
 };
 use std::collections::BTreeMap;
 
@@ -39,13 +40,17 @@ pub fn details(view: &RequestView, labels: &BTreeMap<String, String>, now: Times
     card.buttons = Vec::new();
     let mut more = |label: &str, value: String| card.fields.push((label.to_string(), value));
     more("Typed", request.ask.line.clone());
-    let (Decision::Refuse { rule, .. } | Decision::Allow { rule } | Decision::Needs { rule, .. }) = &request.decision;
+    let (Decision::Refuse { rule, .. } | Decision::Allow { rule } | Decision::Needs { rule, .. }) =
+        &request.decision;
     more("Policy", format!("rule \"{rule}\" of {}", request.policy));
     more("Verified by", conditions(&plan.verify.conditions, plan.verify.within_s));
-    more("Way back", match plan.undo.as_slice() {
-        [] => "none".into(),
-        undo => undo.iter().map(step_text).collect::<Vec<_>>().join(", "),
-    });
+    more(
+        "Way back",
+        match plan.undo.as_slice() {
+            [] => "none".into(),
+            undo => undo.iter().map(step_text).collect::<Vec<_>>().join(", "),
+        },
+    );
     if let Some(run) = &view.run {
         more("Run", format!("{} of plan {}, {}", run.id.short(), run.revision, count(run.attempt, "claim")));
     }
@@ -70,7 +75,9 @@ fn tone(request: &Request, past_time: bool) -> Tone {
         RequestState::Awaiting => Tone::Waiting,
         RequestState::Approved | RequestState::Running | RequestState::Verifying => Tone::Working,
         RequestState::Succeeded => Tone::Good,
-        RequestState::Refused | RequestState::Denied | RequestState::Failed | RequestState::RolledBack => Tone::Bad,
+        RequestState::Refused | RequestState::Denied | RequestState::Failed | RequestState::RolledBack => {
+            Tone::Bad
+        }
     }
 }
 
@@ -80,10 +87,12 @@ fn status(view: &RequestView, past_time: bool) -> String {
         return "expired".into();
     }
     match (request.state, &request.decision) {
-        (RequestState::Awaiting, Decision::Needs { quorum, .. }) => match tally(quorum, &request.ask.person, &view.votes) {
-            Tally::Waiting { have, need } => format!("awaiting {have} of {need}"),
-            _ => "awaiting".into(),
-        },
+        (RequestState::Awaiting, Decision::Needs { quorum, .. }) => {
+            match tally(quorum, &request.ask.person, &view.votes) {
+                Tally::Waiting { have, need } => format!("awaiting {have} of {need}"),
+                _ => "awaiting".into(),
+            }
+        }
         (RequestState::Planned, _) => "dry run".into(),
         (RequestState::Approved, _) => "queued".into(),
         (RequestState::Running | RequestState::Verifying, _) if request.cancel.is_some() => "stopping".into(),
@@ -94,23 +103,38 @@ fn status(view: &RequestView, past_time: bool) -> String {
 /// Where it stands and what to do next.
 fn sentence(view: &RequestView, past_time: bool) -> Option<String> {
     let request = &view.request;
-    let note = request.note.clone().map(|note| format!("{}. ", upper(note.trim_end_matches('.')))).unwrap_or_default();
+    let note = request
+        .note
+        .clone()
+        .map(|note| format!("{}. ", upper(note.trim_end_matches('.'))))
+        .unwrap_or_default();
     let progress = || view.run.as_ref().and_then(|run| run.progress.clone());
     if past_time {
         return Some("Nobody decided in time; nothing was changed. Ask again if it is still wanted.".into());
     }
     let text = match request.state {
-        RequestState::Planned => "Only planned; nothing was changed. Send it without --dry-run to ask for it.".into(),
+        RequestState::Planned => {
+            "Only planned; nothing was changed. Send it without --dry-run to ask for it.".into()
+        }
         RequestState::Awaiting => match &request.decision {
             Decision::Needs { quorum, .. } => {
-                let plan = if request.revision > 1 { format!("{note}This is plan {}; votes start over. ", request.revision) } else { note };
-                format!("{plan}Waits for {}.", voters(quorum, &tally(quorum, &request.ask.person, &view.votes)))
+                let plan = if request.revision > 1 {
+                    format!("{note}This is plan {}; votes start over. ", request.revision)
+                } else {
+                    note
+                };
+                format!(
+                    "{plan}Waits for {}.",
+                    voters(quorum, &tally(quorum, &request.ask.person, &view.votes))
+                )
             }
             _ => note,
         },
         RequestState::Approved => format!("{note}Waits for a worker."),
         RequestState::Running | RequestState::Verifying => match (&request.cancel, progress()) {
-            (Some(by), _) => format!("{by} called it off; it stops at the next safe point and says what was done."),
+            (Some(by), _) => {
+                format!("{by} called it off; it stops at the next safe point and says what was done.")
+            }
             (None, Some(progress)) => progress,
             (None, None) => String::new(),
         },
@@ -123,7 +147,10 @@ fn sentence(view: &RequestView, past_time: bool) -> Option<String> {
         RequestState::Failed => format!("{note}Look at the target before you ask again."),
         RequestState::RolledBack => format!("{note}The state from before is restored."),
         RequestState::Unknown => {
-            format!("{note}A person must look at {} now: it is not known whether the change took place.", request.plan.target)
+            format!(
+                "{note}A person must look at {} now: it is not known whether the change took place.",
+                request.plan.target
+            )
         }
     };
     let text = text.trim().to_string();
@@ -145,7 +172,8 @@ fn fields(view: &RequestView) -> Vec<(String, String)> {
     let plan = &request.plan;
     let mut fields = Vec::new();
     let mut field = |label: &str, value: String| fields.push((label.to_string(), value));
-    let namespace = plan.target.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+    let namespace =
+        plan.target.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
     field("Target", format!("{namespace}{} {}", plan.target.kind, plan.target.name));
     field("Asked by", format!("{} ({})", request.ask.person, request.ask.actor));
     if let Some(why) = &request.ask.why {
@@ -157,25 +185,34 @@ fn fields(view: &RequestView) -> Vec<(String, String)> {
         (pods, 0) => count(pods, "pod"),
         (pods, of) => format!("{pods} of {} ({} %)", count(of, "pod"), blast.percent()),
     };
-    field("Impact", format!("{hit}, {} risk{}", plan.risk, if plan.undo.is_empty() { ", no way back" } else { "" }));
+    field(
+        "Impact",
+        format!("{hit}, {} risk{}", plan.risk, if plan.undo.is_empty() { ", no way back" } else { "" }),
+    );
     if !blast.budgets.is_empty() {
         field("Budgets", blast.budgets.join(", "));
     }
     for note in &blast.notes {
         field("Mind", note.clone());
     }
-    let votes: Vec<String> = view.votes.iter().map(|vote| {
-        let verdict = if vote.verdict == Verdict::Approve { "approved" } else { "denied" };
-        let reason = vote.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        format!("{} {verdict}{reason}", vote.person)
-    }).collect();
+    let votes: Vec<String> = view
+        .votes
+        .iter()
+        .map(|vote| {
+            let verdict = if vote.verdict == Verdict::Approve { "approved" } else { "denied" };
+            let reason = vote.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("{} {verdict}{reason}", vote.person)
+        })
+        .collect();
     if !votes.is_empty() {
         field("Votes", votes.join("; "));
     }
     if let (RequestState::Awaiting, Some(at)) = (request.state, request.expires_at) {
         field("Expires", time(at));
     }
-    if let (RequestState::Verifying, Some(at)) = (request.state, view.run.as_ref().and_then(|run| run.verify_until)) {
+    if let (RequestState::Verifying, Some(at)) =
+        (request.state, view.run.as_ref().and_then(|run| run.verify_until))
+    {
         field("Verified until", time(at));
     }
     fields
@@ -209,10 +246,16 @@ fn steps(view: &RequestView) -> Vec<StepLine> {
         (RequestState::Failed, _) if run.verify_until.is_some() => "failed",
         _ => "waiting",
     };
-    let verify_text = format!("verify: {}", conditions(&request.plan.verify.conditions, request.plan.verify.within_s));
+    let verify_text =
+        format!("verify: {}", conditions(&request.plan.verify.conditions, request.plan.verify.within_s));
     lines.push(StepLine { state: verify.into(), text: verify_text });
     if run.undo_because.is_some() {
-        let undo = request.plan.undo.iter().enumerate().map(|(index, step)| line(Phase::Undo, index, step, "undo: "));
+        let undo = request
+            .plan
+            .undo
+            .iter()
+            .enumerate()
+            .map(|(index, step)| line(Phase::Undo, index, step, "undo: "));
         lines.extend(undo);
     }
     lines
@@ -232,14 +275,19 @@ fn name(object: &ObjectRef) -> String {
 }
 
 fn conditions(conditions: &[Condition], within_s: u32) -> String {
-    let texts: Vec<String> = conditions.iter().map(|condition| match condition {
-        Condition::RolloutComplete { .. } => "rollout complete".to_string(),
-        Condition::Replicas { count, .. } => format!("{count} ready"),
-        Condition::NotCrashLooping { .. } => "not crash-looping".into(),
-        Condition::Gone { object } => format!("{} is gone", name(object)),
-        Condition::JobComplete { .. } => "job complete".into(),
-        Condition::Field { pointer, equals, .. } => format!("{} = {equals}", pointer.trim_start_matches('/').replace('/', ".")),
-    }).collect();
+    let texts: Vec<String> = conditions
+        .iter()
+        .map(|condition| match condition {
+            Condition::RolloutComplete { .. } => "rollout complete".to_string(),
+            Condition::Replicas { count, .. } => format!("{count} ready"),
+            Condition::NotCrashLooping { .. } => "not crash-looping".into(),
+            Condition::Gone { object } => format!("{} is gone", name(object)),
+            Condition::JobComplete { .. } => "job complete".into(),
+            Condition::Field { pointer, equals, .. } => {
+                format!("{} = {equals}", pointer.trim_start_matches('/').replace('/', "."))
+            }
+        })
+        .collect();
     match texts.is_empty() {
         true => "nothing".into(),
         false => format!("{} within {}", texts.join(", "), span(within_s.into())),
@@ -255,7 +303,9 @@ fn buttons(request: &Request, past_time: bool) -> Vec<Button> {
         wants_typed: None,
     };
     let mut buttons = Vec::new();
-    if let (RequestState::Awaiting, Decision::Needs { quorum, .. }, false) = (request.state, &request.decision, past_time) {
+    if let (RequestState::Awaiting, Decision::Needs { quorum, .. }, false) =
+        (request.state, &request.decision, past_time)
+    {
         let wants_typed = quorum.type_cluster.then(|| request.plan.target.cluster.clone());
         buttons.push(Button { wants_typed, ..button("approve", "Approve", "primary") });
         buttons.push(Button { wants_reason: true, ..button("deny", "Deny", "danger") });

@@ -49,7 +49,9 @@ pub fn text(card: &Card, address: impl Fn(&str) -> String) -> String {
 fn columns(out: &mut String, table: &Table) {
     let rows = || std::iter::once(&table.header).chain(&table.rows);
     let count = rows().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..count).map(width).collect();
     for row in rows() {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));

@@ -34,20 +34,29 @@ pub fn complete(text: &str, cursor: usize, context: &Context<'_>, names: &Names)
     let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
     let command = named(words.iter().copied());
     let candidates: Vec<String> = match command {
-        None if words.is_empty() => tree().get_subcommands().map(|command| command.get_name().to_string()).collect(),
+        None if words.is_empty() => {
+            tree().get_subcommands().map(|command| command.get_name().to_string()).collect()
+        }
         None => return Vec::new(),
         Some(command) if command.has_subcommands() => {
             command.get_subcommands().map(|command| command.get_name().to_string()).collect()
         }
         Some(command) => of_command(command, &words, &current, context, names),
     };
-    let mut fitting: Vec<String> = candidates.into_iter().filter(|word| word.starts_with(&current) && *word != current).collect();
+    let mut fitting: Vec<String> =
+        candidates.into_iter().filter(|word| word.starts_with(&current) && *word != current).collect();
     fitting.dedup();
     fitting.truncate(MOST);
     fitting
 }
 
-fn of_command(command: &clap::Command, words: &[&str], current: &str, context: &Context<'_>, names: &Names) -> Vec<String> {
+fn of_command(
+    command: &clap::Command,
+    words: &[&str],
+    current: &str,
+    context: &Context<'_>,
+    names: &Names,
+) -> Vec<String> {
     let takes_value = |arg: &&Arg| matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
     let option = |word: &str| {
         command.get_arguments().find(|arg| {
@@ -61,7 +70,8 @@ fn of_command(command: &clap::Command, words: &[&str], current: &str, context: &
     }
     if current.starts_with('-') {
         let unused = |arg: &&Arg| {
-            matches!(arg.get_action(), ArgAction::Append) || !words.iter().any(|word| option(word).is_some_and(|used| used.get_id() == arg.get_id()))
+            matches!(arg.get_action(), ArgAction::Append)
+                || !words.iter().any(|word| option(word).is_some_and(|used| used.get_id() == arg.get_id()))
         };
         let longs = command.get_arguments().filter(unused).filter_map(|arg| arg.get_long());
         return longs.map(|long| format!("--{long}")).collect();

@@ -137,7 +137,8 @@ fn understand(words: &[Word], context: &Context<'_>) -> Result<Line, Failed> {
         None => return Err(Failed::Help(None)),
     }
     let matches = tree().clone().try_get_matches_from(&texts).map_err(|error| match error.kind() {
-        clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+        clap::error::ErrorKind::DisplayHelp
+        | clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let topic = texts.iter().find(|text| entry(text).is_some()).cloned();
             Failed::Help(topic.or_else(|| (texts[0] == BREAK_GLASS).then(|| BREAK_GLASS.to_string())))
         }
@@ -155,17 +156,32 @@ fn understand(words: &[Word], context: &Context<'_>) -> Result<Line, Failed> {
         Entry::Action(action) => {
             let (named, parameters) = action.parse(inner).map_err(|message| Wrong::quoted(message, words))?;
             let cluster = cluster(inner, words, context)?;
-            let namespace = namespace(inner, context).ok_or_else(|| Wrong::missing("which namespace? Add -n NAMESPACE"))?;
+            let namespace = namespace(inner, context)
+                .ok_or_else(|| Wrong::missing("which namespace? Add -n NAMESPACE"))?;
             let why = inner.get_one::<String>(WHY).cloned().filter(|why| !why.trim().is_empty());
             if break_glass && why.is_none() {
-                return Err(Wrong::missing("break-glass needs a reason that is not empty: --why \"...\"").into());
+                return Err(
+                    Wrong::missing("break-glass needs a reason that is not empty: --why \"...\"").into()
+                );
             }
             let canonical = print::print(
-                break_glass.then_some(BREAK_GLASS), &command, inner, Some((&cluster, Some(&namespace))));
+                break_glass.then_some(BREAK_GLASS),
+                &command,
+                inner,
+                Some((&cluster, Some(&namespace))),
+            );
             let target =
                 Target { cluster, namespace: Some(namespace), kind: named.kind, name: named.name, uid: None };
             let dry_run = inner.get_flag(DRY_RUN);
-            Ok(Line::Ask(AskLine { action: action.name(), parameters, target, why, dry_run, break_glass, canonical }))
+            Ok(Line::Ask(AskLine {
+                action: action.name(),
+                parameters,
+                target,
+                why,
+                dry_run,
+                break_glass,
+                canonical,
+            }))
         }
         Entry::Query(query) => {
             let cluster = cluster(inner, words, context)?;
@@ -175,14 +191,21 @@ fn understand(words: &[Word], context: &Context<'_>) -> Result<Line, Failed> {
         }
         Entry::Own(own) if own.wants_target() => {
             let cluster = cluster(inner, words, context)?;
-            let namespace = namespace(inner, context).ok_or_else(|| Wrong::missing("which namespace? Add -n NAMESPACE"))?;
+            let namespace = namespace(inner, context)
+                .ok_or_else(|| Wrong::missing("which namespace? Add -n NAMESPACE"))?;
             let canonical = print::print(None, &command, inner, Some((&cluster, Some(&namespace))));
             let (cluster, namespace) = (Some(cluster), Some(namespace));
             Ok(Line::Own(OwnLine { command: own, cluster, namespace, matches: inner.clone(), canonical }))
         }
         Entry::Own(own) => {
             let canonical = print::print(None, &command, inner, None);
-            Ok(Line::Own(OwnLine { command: own, cluster: None, namespace: None, matches: inner.clone(), canonical }))
+            Ok(Line::Own(OwnLine {
+                command: own,
+                cluster: None,
+                namespace: None,
+                matches: inner.clone(),
+                canonical,
+            }))
         }
     }
 }
@@ -194,7 +217,11 @@ fn cluster(matches: &ArgMatches, words: &[Word], context: &Context<'_>) -> Resul
         (Some(name), _) => name.as_str(),
         (None, Some(name)) => name,
         (None, None) => {
-            let known = if context.clusters.is_empty() { "none is configured".into() } else { context.clusters.join(", ") };
+            let known = if context.clusters.is_empty() {
+                "none is configured".into()
+            } else {
+                context.clusters.join(", ")
+            };
             return Err(Wrong::missing(format!("which cluster? Add -c CLUSTER: {known}")));
         }
     };
@@ -220,7 +247,8 @@ pub fn join(words: &[String]) -> String {
 /// The line with a reason added. A line that does not split stays as it is: parsing it says what is wrong.
 pub fn with_why(line: &str, why: &str) -> String {
     let Ok(words) = split(line) else { return line.to_string() };
-    let skip = if words.first().is_some_and(|word| word.text.eq_ignore_ascii_case(BREAK_GLASS)) { 2 } else { 1 };
+    let skip =
+        if words.first().is_some_and(|word| word.text.eq_ignore_ascii_case(BREAK_GLASS)) { 2 } else { 1 };
     let at = words.get(skip - 1).map_or(line.len(), |word| word.span.end);
     format!("{} --why={}{}", &line[..at], split::quote(why), &line[at..])
 }

@@ -20,7 +20,9 @@ pub fn print(
     let mut after = Vec::new();
     for arg in given.iter().filter(|arg| arg.is_positional()) {
         let values: Vec<String> = raw(matches, arg).into_iter().flatten().collect();
-        let late = arg.is_last_set() || arg.is_trailing_var_arg_set() || values.iter().any(|value| value.starts_with('-'));
+        let late = arg.is_last_set()
+            || arg.is_trailing_var_arg_set()
+            || values.iter().any(|value| value.starts_with('-'));
         // Positionals keep their order, so one that must stand after `--` takes the following with it.
         if late || !after.is_empty() { after.extend(values) } else { before.extend(values) }
     }
@@ -59,7 +61,9 @@ fn option(words: &mut Vec<String>, matches: &ArgMatches, arg: &Arg) {
     };
     match arg.get_action() {
         ArgAction::SetTrue | ArgAction::SetFalse => words.push(name),
-        ArgAction::Count => words.extend(std::iter::repeat_n(name, matches.get_count(arg.get_id().as_str()).into())),
+        ArgAction::Count => {
+            words.extend(std::iter::repeat_n(name, matches.get_count(arg.get_id().as_str()).into()))
+        }
         _ => {
             for values in raw(matches, arg) {
                 match (arg.get_value_delimiter(), values.as_slice()) {

@@ -34,7 +34,8 @@ pub fn command_help(topic: &Option<String>) -> Card {
     }
 }
 
-const BREAK_GLASS_EXAMPLE: &str = "break-glass restart deploy/checkout -n shop -c prod-eu --why \"all pods hang\"";
+const BREAK_GLASS_EXAMPLE: &str =
+    "break-glass restart deploy/checkout -n shop -c prod-eu --why \"all pods hang\"";
 
 /// The short list, by groups.
 pub fn overview() -> Card {
@@ -46,7 +47,10 @@ pub fn overview() -> Card {
             let _ = writeln!(text, "  {:width$}  {}", entry.name(), about(&entry.command()));
         }
         if group == "Change" {
-            let _ = writeln!(text, "  {BREAK_GLASS:width$}  Any of these past the usual approvals, in an emergency");
+            let _ = writeln!(
+                text,
+                "  {BREAK_GLASS:width$}  Any of these past the usual approvals, in an emergency"
+            );
         }
     }
     Card {
@@ -85,7 +89,9 @@ pub fn described() -> Vec<Described> {
                 group,
                 name: BREAK_GLASS.to_string(),
                 about: about(tree().find_subcommand(BREAK_GLASS).unwrap_or(tree())),
-                details: format!("It goes before any command of this group.\n\nExample:\n  {BREAK_GLASS_EXAMPLE}"),
+                details: format!(
+                    "It goes before any command of this group.\n\nExample:\n  {BREAK_GLASS_EXAMPLE}"
+                ),
             });
         }
     }
@@ -119,7 +125,13 @@ pub fn reference() -> String {
     for group in GROUPS {
         let _ = write!(page, "\n## {group}\n");
         for entry in entries().iter().filter(|entry| entry.group() == group) {
-            let _ = write!(page, "\n### {}\n\n{}.\n\n```text\n{}\n```\n", entry.name(), about(&entry.command()), details(entry));
+            let _ = write!(
+                page,
+                "\n### {}\n\n{}.\n\n```text\n{}\n```\n",
+                entry.name(),
+                about(&entry.command()),
+                details(entry)
+            );
         }
         if group == "Change" {
             let about = about(tree().find_subcommand(BREAK_GLASS).unwrap_or(tree()));

@@ -75,7 +75,9 @@ pub fn split(line: &str) -> Result<Vec<Word>, Unreadable> {
                 '"' => quoted(&mut chars, &mut text, at, '"')?,
                 '“' | '„' => quoted(&mut chars, &mut text, at, '”')?,
                 '\\' => text.push(chars.next().map_or('\\', |(_, escaped)| escaped)),
-                '—' | '–' if at == start && chars.peek().is_some_and(|(_, next)| next.is_ascii_alphabetic()) => {
+                '—' | '–'
+                    if at == start && chars.peek().is_some_and(|(_, next)| next.is_ascii_alphabetic()) =>
+                {
                     text.push_str("--");
                 }
                 other => text.push(other),

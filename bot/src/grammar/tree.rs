@@ -109,8 +109,15 @@ pub fn why() -> Arg {
 /// An RFC 1123 label, which is what namespaces are.
 fn label(text: &str) -> Result<String, String> {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    let fits = (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-');
-    if fits { Ok(text.to_string()) } else { Err("a namespace is lower case letters, digits and dashes".into()) }
+    let fits = (1..=63).contains(&text.len())
+        && text.bytes().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if fits {
+        Ok(text.to_string())
+    } else {
+        Err("a namespace is lower case letters, digits and dashes".into())
+    }
 }
 
 /// Every command, in the order of `help`.
@@ -136,8 +143,12 @@ pub fn tree() -> &'static clap::Command {
         let actions = entries().iter().filter(|entry| matches!(entry, Entry::Action(_)));
         root("petrel").subcommands(entries().iter().map(Entry::command)).subcommand(
             root(BREAK_GLASS)
-                .about("Ask past the usual approvals in an emergency: needs a reason, and everybody hears of it")
-                .after_help("Example: break-glass restart deploy/checkout -n shop -c prod-eu --why \"all pods hang\"")
+                .about(
+                    "Ask past the usual approvals in an emergency: needs a reason, and everybody hears of it",
+                )
+                .after_help(
+                    "Example: break-glass restart deploy/checkout -n shop -c prod-eu --why \"all pods hang\"",
+                )
                 .subcommands(actions.map(|entry| entry.command().mut_arg(WHY, |why| why.required(true)))),
         )
     })

@@ -79,7 +79,11 @@ pub fn unreadable(line: &str, error: &Unreadable) -> Card {
         }
         Unreadable::Unclosed { at } => {
             let width = line[*at..].chars().next().map_or(1, char::len_utf8);
-            card("this quote is never closed".into(), "Put the same quote at the end of the text.".into(), point(line, *at..at + width))
+            card(
+                "this quote is never closed".into(),
+                "Put the same quote at the end of the text.".into(),
+                point(line, *at..at + width),
+            )
         }
     }
 }
@@ -88,7 +92,8 @@ pub fn unreadable(line: &str, error: &Unreadable) -> Card {
 fn point(line: &str, span: Range<usize>) -> String {
     const BEFORE: usize = 50;
     const AFTER: usize = 30;
-    let start = line.get(..span.start).map_or_else(|| line.chars().count() + 1, |before| before.chars().count());
+    let start =
+        line.get(..span.start).map_or_else(|| line.chars().count() + 1, |before| before.chars().count());
     let width = line.get(span).map_or(1, |marked| marked.chars().count()).clamp(1, 60);
     let chars: Vec<char> = line.trim_end().chars().collect();
     let from = if start > BEFORE + 10 { start - BEFORE } else { 0 };
@@ -107,19 +112,31 @@ fn find(words: &[Word], text: &str) -> Option<Range<usize>> {
         return None;
     }
     let same = words.iter().find(|word| word.text == text);
-    let option = || words.iter().find(|word| word.text.split_once('=').is_some_and(|(name, value)| name == text || value == text));
+    let option = || {
+        words
+            .iter()
+            .find(|word| word.text.split_once('=').is_some_and(|(name, value)| name == text || value == text))
+    };
     let whole = same.or_else(option).map(|word| word.span.clone());
-    whole.or_else(|| words.iter().find_map(|word| {
-        let start = word.span.start + word.text.find(text)?;
-        // With quotes or escapes inside, places in the text are not places in the line.
-        Some(if word.span.len() == word.text.len() { start..start + text.len() } else { word.span.clone() })
-    }))
+    whole.or_else(|| {
+        words.iter().find_map(|word| {
+            let start = word.span.start + word.text.find(text)?;
+            // With quotes or escapes inside, places in the text are not places in the line.
+            Some(if word.span.len() == word.text.len() {
+                start..start + text.len()
+            } else {
+                word.span.clone()
+            })
+        })
+    })
 }
 
 /// The last place where an option was written, long or short; `option` is `--namespace <NAMESPACE>`.
 fn find_option(words: &[Word], command: Option<&clap::Command>, option: &str) -> Option<Range<usize>> {
     let name = option.split([' ', '=']).next().unwrap_or_default();
-    let arg = command?.get_arguments().find(|arg| arg.get_long().is_some_and(|long| name.strip_prefix("--") == Some(long)));
+    let arg = command?
+        .get_arguments()
+        .find(|arg| arg.get_long().is_some_and(|long| name.strip_prefix("--") == Some(long)));
     let short = arg.and_then(clap::Arg::get_short).map(|short| format!("-{short}"));
     let is_it = |word: &&Word| {
         let typed = word.text.split('=').next().unwrap_or_default();
@@ -136,14 +153,18 @@ fn value_name(argument: &str) -> &str {
 /// The nearest of some names, if one is near.
 pub fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let typed = typed.to_lowercase();
-    let scored = names.map(|name| (strsim::damerau_levenshtein(&typed, name), strsim::jaro_winkler(&typed, name), name));
-    let near = scored.filter(|(distance, similar, name)| *distance <= name.len().div_ceil(3).min(3) || *similar > 0.88);
+    let scored = names
+        .map(|name| (strsim::damerau_levenshtein(&typed, name), strsim::jaro_winkler(&typed, name), name));
+    let near = scored
+        .filter(|(distance, similar, name)| *distance <= name.len().div_ceil(3).min(3) || *similar > 0.88);
     near.min_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1))).map(|(_, _, name)| name)
 }
 
 /// What clap did not like, in our words.
 pub fn clap(error: &clap::Error, words: &[Word]) -> Wrong {
-    let context = |kind| error.context().find(|(known, _)| *known == kind).map(|(_, value)| texts(value)).unwrap_or_default();
+    let context = |kind| {
+        error.context().find(|(known, _)| *known == kind).map(|(_, value)| texts(value)).unwrap_or_default()
+    };
     let argument = context(ContextKind::InvalidArg);
     let first = argument.first().cloned().unwrap_or_default();
     let value = context(ContextKind::InvalidValue).into_iter().next().unwrap_or_default();
@@ -158,24 +179,33 @@ pub fn clap(error: &clap::Error, words: &[Word]) -> Wrong {
                 .hint(near.unwrap_or_else(|| "`help` lists all commands.".into()))
         }
         ErrorKind::UnknownArgument if first.starts_with('-') => {
-            let longs = tree.into_iter().flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_long);
-            let near = nearest(first.trim_start_matches('-'), longs).map(|near| format!("Did you mean --{near}?"));
+            let longs =
+                tree.into_iter().flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_long);
+            let near =
+                nearest(first.trim_start_matches('-'), longs).map(|near| format!("Did you mean --{near}?"));
             Wrong::at(&first, words, format!("{command} has no option '{first}'"))
                 .hint(near.unwrap_or_else(|| format!("`help {command}` lists its options.")))
         }
-        ErrorKind::UnknownArgument => Wrong::at(&first, words, format!("'{first}' is one word too many for {command}"))
-            .hint("A text of several words needs quotes: --why \"flash sale\".".into()),
-        ErrorKind::MissingRequiredArgument => Wrong::missing(format!("{command} also needs {}", argument.join(" and "))),
-        ErrorKind::InvalidValue if value.is_empty() => {
-            Wrong { message: format!("{first} needs a value"), hint: None, span: find_option(words, tree, &first) }
+        ErrorKind::UnknownArgument => {
+            Wrong::at(&first, words, format!("'{first}' is one word too many for {command}"))
+                .hint("A text of several words needs quotes: --why \"flash sale\".".into())
         }
+        ErrorKind::MissingRequiredArgument => {
+            Wrong::missing(format!("{command} also needs {}", argument.join(" and ")))
+        }
+        ErrorKind::InvalidValue if value.is_empty() => Wrong {
+            message: format!("{first} needs a value"),
+            hint: None,
+            span: find_option(words, tree, &first),
+        },
         ErrorKind::InvalidValue => {
             let valid = context(ContextKind::ValidValue);
             Wrong::at(&value, words, format!("'{value}' is not a value of {first}"))
                 .hint(format!("One of: {}.", valid.join(", ")))
         }
         ErrorKind::ValueValidation => {
-            let why = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+            let why =
+                std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
             Wrong::at(&value, words, format!("'{value}' is not a valid {}{why}", value_name(&first)))
         }
         ErrorKind::ArgumentConflict => {
@@ -188,7 +218,8 @@ pub fn clap(error: &clap::Error, words: &[Word]) -> Wrong {
         }
         _ => {
             let rendered = error.render().to_string();
-            let message = rendered.lines().next().unwrap_or_default().trim_start_matches("error: ").to_string();
+            let message =
+                rendered.lines().next().unwrap_or_default().trim_start_matches("error: ").to_string();
             Wrong::at(&first, words, message)
         }
     }

@@ -83,7 +83,7 @@ impl PrivatePostgres {
              WHERE datname ~ '^test_[0-9]+_'
                AND split_part(datname, '_', 2)::bigint < extract(epoch FROM now()) - $1
                AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid)
-             LIMIT 10",
+             LIMIT 1",
         )
         .bind(TEST_DATABASE_LASTS_S as i64)
         .fetch_all(&mut admin)

@@ -120,8 +120,10 @@ impl Ledger {
                     kind: row.kind,
                     actor: row.actor,
                     request: row.request.map(RequestId),
-                    body: serde_json::from_str(&row.body)
-                        .map_err(|error| LedgerError::Corrupt { what: "list entries", why: error.to_string() })?,
+                    body: serde_json::from_str(&row.body).map_err(|error| LedgerError::Corrupt {
+                        what: "list entries",
+                        why: error.to_string(),
+                    })?,
                 })
             })
             .collect()
@@ -148,7 +150,11 @@ impl Ledger {
             let ended = seal.is_none();
             if let Some((first, ids, hashes)) = seal {
                 let positions = ids.iter().zip(hashes.chunks(32)).zip(first..);
-                page.extend(positions.filter(|(_, seq)| *seq > since).map(|((&id, hash), seq)| (seq, id, hex::encode(hash))));
+                page.extend(
+                    positions
+                        .filter(|(_, seq)| *seq > since)
+                        .map(|((&id, hash), seq)| (seq, id, hex::encode(hash))),
+                );
             }
             if ended || page.len() >= PAGE {
                 for positions in page.chunks(PAGE) {

@@ -35,7 +35,9 @@ pub(crate) struct Content<'a> {
 impl<'a> Content<'a> {
     /// The columns of `select id, at, kind, actor, request, body`, in Postgres's binary format. None: not such a row.
     pub fn from_columns(columns: &[Option<&'a [u8]>]) -> Option<Content<'a>> {
-        let &[Some(id), Some(at), Some(kind), Some(actor), request, Some(body)] = columns else { return None };
+        let &[Some(id), Some(at), Some(kind), Some(actor), request, Some(body)] = columns else {
+            return None;
+        };
         Some(Content {
             id: i64::from_be_bytes(id.try_into().ok()?),
             at: i64::from_be_bytes(at.try_into().ok()?),
@@ -84,7 +86,14 @@ mod tests {
     type Owned = (i64, i64, Vec<u8>, Vec<u8>, Option<[u8; 16]>, Vec<u8>);
 
     fn content(of: &Owned) -> Content<'_> {
-        Content { id: of.0, at: of.1, kind: &of.2, actor: &of.3, request: of.4.as_ref().map(|id| &id[..]), body: &of.5 }
+        Content {
+            id: of.0,
+            at: of.1,
+            kind: &of.2,
+            actor: &of.3,
+            request: of.4.as_ref().map(|id| &id[..]),
+            body: &of.5,
+        }
     }
 
     /// Reads an encoding back. That this is possible is what makes it injective.
@@ -103,7 +112,8 @@ mod tests {
         }
         assert_eq!(take(&mut bytes, ENTRY_TAG.len()), ENTRY_TAG);
         let (id, at) = (number(&mut bytes), number(&mut bytes));
-        let (kind, actor, request, body) = (text(&mut bytes), text(&mut bytes), text(&mut bytes), text(&mut bytes));
+        let (kind, actor, request, body) =
+            (text(&mut bytes), text(&mut bytes), text(&mut bytes), text(&mut bytes));
         assert!(bytes.is_empty());
         (id, at, kind, actor, (!request.is_empty()).then(|| request.try_into().unwrap()), body)
     }
@@ -111,7 +121,14 @@ mod tests {
     /// Few symbols and short texts, so that near misses (a byte moved from one field to the next) do come up.
     fn owned() -> impl Strategy<Value = Owned> {
         let text = || prop::collection::vec(prop::sample::select(b"\0\x01\x02a".to_vec()), 0..4);
-        (0..3i64, 0..3i64, text(), text(), prop::option::of(prop::sample::select(vec![[0; 16], [1; 16]])), text())
+        (
+            0..3i64,
+            0..3i64,
+            text(),
+            text(),
+            prop::option::of(prop::sample::select(vec![[0; 16], [1; 16]])),
+            text(),
+        )
     }
 
     proptest! {
@@ -140,7 +157,14 @@ mod tests {
 
     #[test]
     fn the_encoding_is_the_one_that_existing_chains_were_sealed_with() {
-        let entry = Content { id: 7, at: 1, kind: b"vote.approved", actor: b"console:ann", request: Some(&[9; 16]), body: b"{}" };
+        let entry = Content {
+            id: 7,
+            at: 1,
+            kind: b"vote.approved",
+            actor: b"console:ann",
+            request: Some(&[9; 16]),
+            body: b"{}",
+        };
         let link = link(&GENESIS, 1, &entry.leaf(&mut Vec::new()));
         // Computed by another program from the description above.
         assert_eq!(hex::encode(link), "1665dbf30a091b6894b29e6843414219d317e6515e8c9d5f3f212295ff5fbf66");

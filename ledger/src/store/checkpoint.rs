@@ -48,7 +48,11 @@ pub fn verify_checkpoint(checkpoint: &Checkpoint, trusted_key: Option<&str>) -> 
 
 impl Ledger {
     /// The head, signed. None while nothing is sealed.
-    pub async fn checkpoint(&self, key: &SigningKey, now: Timestamp) -> Result<Option<Checkpoint>, LedgerError> {
+    pub async fn checkpoint(
+        &self,
+        key: &SigningKey,
+        now: Timestamp,
+    ) -> Result<Option<Checkpoint>, LedgerError> {
         let Some(Head { seq, hash }) = self.head().await? else { return Ok(None) };
         let corrupt = |why: &str| LedgerError::Corrupt { what: "sign a checkpoint", why: why.into() };
         let message = encode(seq, &hash, now).ok_or_else(|| corrupt("a hash is not 32 bytes long"))?;

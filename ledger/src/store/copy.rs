@@ -21,7 +21,11 @@ pub(crate) struct NotACopy;
 
 impl CopyReader {
     /// Takes in one message, and hands each row that is whole now to `row`.
-    pub fn read(&mut self, message: &[u8], mut row: impl FnMut(&[Option<&[u8]>]) -> Result<(), NotACopy>) -> Result<(), NotACopy> {
+    pub fn read(
+        &mut self,
+        message: &[u8],
+        mut row: impl FnMut(&[Option<&[u8]>]) -> Result<(), NotACopy>,
+    ) -> Result<(), NotACopy> {
         let carried = std::mem::take(&mut self.rest);
         let joined;
         // The usual case copies nothing: the server sends whole rows.

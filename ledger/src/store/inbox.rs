@@ -115,7 +115,12 @@ impl Ledger {
 
     /// Claims events that nobody handles (`SKIP LOCKED`), oldest first. One that cannot be read (a newer replica wrote it)
     /// is logged and left out, so that it never holds up the others.
-    pub async fn claim_inbox(&self, worker: &str, lease: Duration, limit: u32) -> Result<Vec<Inbound>, LedgerError> {
+    pub async fn claim_inbox(
+        &self,
+        worker: &str,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Inbound>, LedgerError> {
         let mut rows: Vec<InboxRow> = sqlx::query_as(
             "/* inbox.claim */ update inbox set worker = $1, token = token + 1,
                     due_at = clock_timestamp() + make_interval(secs => $2)

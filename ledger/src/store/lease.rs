@@ -18,7 +18,12 @@ pub struct Lease {
 
 impl Ledger {
     /// Takes the lease if it is free, run out or already ours (then it is renewed with the same epoch).
-    pub async fn take_lease(&self, name: &str, holder: &str, lasts: Duration) -> Result<Option<Lease>, LedgerError> {
+    pub async fn take_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        lasts: Duration,
+    ) -> Result<Option<Lease>, LedgerError> {
         // Asking in vain, as every replica but one does all day, must write nothing: hence an update that matches no
         // row, and `do nothing`, rather than an upsert that locks the row first and looks then.
         let taken: Option<i64> = sqlx::query_scalar(

@@ -69,7 +69,8 @@ impl Ledger {
     /// Connects, and checks that the schema is the one this build knows (it does not migrate).
     pub async fn connect(to: &Connect) -> Result<Ledger, LedgerError> {
         let wrong = sql("connect to the database");
-        let options = PgConnectOptions::from_str(&to.url).map_err(wrong)?
+        let options = PgConnectOptions::from_str(&to.url)
+            .map_err(wrong)?
             // Which process holds a lock, for whoever looks into pg_stat_activity.
             .application_name(&format!("petrel-{}", std::process::id()))
             // A replica whose machine vanished must not hold row locks for the others to wait on.
@@ -106,6 +107,9 @@ impl Ledger {
 
     /// One round trip; for readiness and `petrel check`. Returns the server's version.
     pub async fn ping(&self) -> Result<String, LedgerError> {
-        sqlx::query_scalar("show server_version").fetch_one(&self.pool).await.map_err(sql("ping the database"))
+        sqlx::query_scalar("show server_version")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(sql("ping the database"))
     }
 }

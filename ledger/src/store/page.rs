@@ -28,7 +28,13 @@ impl Ledger {
 
     /// Ids of the messages in a room that are new or edited since a moment and that `viewer` may see, oldest first; of more
     /// than `limit`, those that changed last.
-    pub async fn room_changed(&self, place: &Place, viewer: &Actor, since: Timestamp, limit: u32) -> Result<Vec<i64>, LedgerError> {
+    pub async fn room_changed(
+        &self,
+        place: &Place,
+        viewer: &Actor,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<i64>, LedgerError> {
         sqlx::query_scalar(
             "select id from (
                  select id from room_message

@@ -89,7 +89,11 @@ impl<'a> Sealer<'a> {
     }
 
     /// None: someone else holds the lease.
-    async fn tick(&mut self, holder: &str, held: &mut Option<(Lease, Instant)>) -> Result<Option<u64>, LedgerError> {
+    async fn tick(
+        &mut self,
+        holder: &str,
+        held: &mut Option<(Lease, Instant)>,
+    ) -> Result<Option<u64>, LedgerError> {
         if held.as_ref().is_none_or(|(_, renewed)| renewed.elapsed() > LEASE / 3) {
             let now = Instant::now();
             *held = self.ledger.take_lease(SEALER, holder, LEASE).await?.map(|lease| (lease, now));
@@ -138,7 +142,10 @@ async fn head(conn: &mut PgConnection) -> Result<Head, LedgerError> {
     let Some(last) = last else { return Ok(Head { seq: 0, hash: GENESIS, progress: Progress::beginning() }) };
     Ok(Head {
         seq: last.get("last_seq"),
-        hash: last.get::<Vec<u8>, _>("hash").try_into().map_err(|_| unreadable("a hash is not 32 bytes long".into()))?,
+        hash: last
+            .get::<Vec<u8>, _>("hash")
+            .try_into()
+            .map_err(|_| unreadable("a hash is not 32 bytes long".into()))?,
         progress: progress(&last)?,
     })
 }
@@ -178,13 +185,17 @@ impl Head {
             return self.next_batch_after_a_restore(conn).await;
         }
         let (since, floor) = (self.progress.snapshot.clone(), self.progress.floor);
-        Ok((!found.ids.is_empty()).then(|| found.batch(|snapshot| Progress { snapshot, since, cut: None, floor })))
+        Ok((!found.ids.is_empty())
+            .then(|| found.batch(|snapshot| Progress { snapshot, since, cut: None, floor })))
     }
 
     /// The last seal has seen transactions that this server has not begun yet: the database was restored from a dump into
     /// a server that counts anew. What is not sealed is then: what the last seal did not see, by the old count, and
     /// whatever has a larger id than all that is sealed. From here on the new count holds, above a floor of old ids.
-    async fn next_batch_after_a_restore(&self, conn: &mut PgConnection) -> Result<Option<Batch>, LedgerError> {
+    async fn next_batch_after_a_restore(
+        &self,
+        conn: &mut PgConnection,
+    ) -> Result<Option<Batch>, LedgerError> {
         let (sealed, floor): (i64, i64) = sqlx::query_as(
             "with sealed as (select max(entry_id[cardinality(entry_id)]) id from seal)
              select id, greatest(id, (select max(id) from entry where xid >= pg_snapshot_xmax(pg_current_snapshot())))
@@ -193,11 +204,14 @@ impl Head {
         .fetch_one(&mut *conn)
         .await
         .map_err(sql(SEAL))?;
-        let select =
-            format!("select {COLUMNS} from entry where {} or id > {sealed} order by id", self.progress.unsealed());
+        let select = format!(
+            "select {COLUMNS} from entry where {} or id > {sealed} order by id",
+            self.progress.unsealed()
+        );
         let found = self.links(&select, usize::MAX, conn).await?;
         let since = self.progress.snapshot.clone();
-        Ok((!found.ids.is_empty()).then(|| found.batch(|snapshot| Progress { snapshot, since, cut: None, floor })))
+        Ok((!found.ids.is_empty())
+            .then(|| found.batch(|snapshot| Progress { snapshot, since, cut: None, floor })))
     }
 
     /// Hashes the entries that `select` finds, `limit` at most, in the order of their ids.
@@ -217,7 +231,10 @@ impl Head {
         while let Some(message) = messages.try_next().await.map_err(sql(SEAL))? {
             let read = reader.read(&message, |columns| {
                 if let [None, _, Some(snapshot), ..] = columns {
-                    found.now = std::str::from_utf8(snapshot).ok().and_then(|text| text.parse().ok()).ok_or(NotACopy)?;
+                    found.now = std::str::from_utf8(snapshot)
+                        .ok()
+                        .and_then(|text| text.parse().ok())
+                        .ok_or(NotACopy)?;
                 } else if found.ids.len() == limit {
                     found.cut = found.ids.last().copied();
                 } else {
@@ -234,7 +251,12 @@ impl Head {
     }
 
     /// Continues the chain. None: the lease is lost, or another sealer came first.
-    async fn insert(&self, batch: &Batch, lease: &Lease, conn: &mut PgConnection) -> Result<Option<Head>, LedgerError> {
+    async fn insert(
+        &self,
+        batch: &Batch,
+        lease: &Lease,
+        conn: &mut PgConnection,
+    ) -> Result<Option<Head>, LedgerError> {
         let seq = self.seq + batch.ids.len() as i64;
         let done = sqlx::query(
             "/* seal */ with held as (
@@ -281,7 +303,11 @@ struct Found {
 
 impl Found {
     fn batch(self, progress: impl FnOnce(Snapshot) -> Progress) -> Batch {
-        Batch { ids: self.ids, hashes: self.hashes, progress: Progress { cut: self.cut, ..progress(self.now) } }
+        Batch {
+            ids: self.ids,
+            hashes: self.hashes,
+            progress: Progress { cut: self.cut, ..progress(self.now) },
+        }
     }
 }
 

@@ -49,7 +49,11 @@ impl FromStr for Snapshot {
         let parsed = || {
             let (xmin, rest) = text.split_once(':')?;
             let (xmax, xip) = rest.split_once(':')?;
-            let xip = xip.split(',').filter(|xid| !xid.is_empty()).map(|xid| xid.parse().ok()).collect::<Option<_>>()?;
+            let xip = xip
+                .split(',')
+                .filter(|xid| !xid.is_empty())
+                .map(|xid| xid.parse().ok())
+                .collect::<Option<_>>()?;
             Some(Snapshot { xmin: xmin.parse().ok()?, xmax: xmax.parse().ok()?, xip })
         };
         parsed().ok_or_else(|| format!("'{text}' is not a snapshot"))

@@ -252,7 +252,7 @@ impl Plan {
             "diff": self.diff,
             "prior": self.prior,
             "undo": self.undo,
-            "verify": self.verify,
+            "verify": self.verify.conditions,
         });
         let mut hash = Sha256::new();
         hash.update(b"petrel plan 1\0");
@@ -357,7 +357,7 @@ mod tests {
         others[4].diff.push('x');
         others[5].prior = json!({"replicas": 4});
         others[6].undo.clear();
-        others[7].verify.within_s += 1;
+        others[7].verify.conditions.clear();
         for other in others {
             assert_ne!(plan.digest(), other.digest(), "{other:?}");
         }

@@ -51,11 +51,8 @@ fn body() -> Value {
 
 async fn append(server: &PrivatePostgres) -> Result<()> {
     let (url, owner_url) = server.database("append").await?;
-    let plain = PgPoolOptions::new()
-        .max_connections(CLIENTS)
-        .test_before_acquire(false)
-        .connect(&owner_url)
-        .await?;
+    let plain =
+        PgPoolOptions::new().max_connections(CLIENTS).test_before_acquire(false).connect(&owner_url).await?;
     sqlx::query(
         "create table plain (id bigint generated always as identity primary key, at timestamptz not null,
              kind text not null, actor text not null, body text not null)",
@@ -86,8 +83,16 @@ async fn append(server: &PrivatePostgres) -> Result<()> {
     row("ledger append, 32 clients, sealer running", format!("{record_rate:.0} /s"), "");
     row("ledger append / plain insert", format!("{:.0} %", 100.0 * record_rate / plain_rate), ">= 60 %");
     let longest = delays.last().context("no seal was seen")?;
-    row("commit to sealed, under this load: median", format!("{} ms", delays[delays.len() / 2].as_millis()), "");
-    row(&format!("commit to sealed: longest of {}", delays.len()), format!("{} ms", longest.as_millis()), "<= 250 ms");
+    row(
+        "commit to sealed, under this load: median",
+        format!("{} ms", delays[delays.len() / 2].as_millis()),
+        "",
+    );
+    row(
+        &format!("commit to sealed: longest of {}", delays.len()),
+        format!("{} ms", longest.as_millis()),
+        "<= 250 ms",
+    );
     sealing.abort();
     Ok(())
 }
@@ -119,7 +124,8 @@ where
 
 async fn insert_plain(pool: PgPool) -> Result<()> {
     let at = Timestamp::now().as_microsecond() as f64 / 1e6;
-    let insert = "insert into plain (at, kind, actor, body) values (to_timestamp($1), $2, $3, $4) returning id";
+    let insert =
+        "insert into plain (at, kind, actor, body) values (to_timestamp($1), $2, $3, $4) returning id";
     let _: i64 = sqlx::query_scalar(insert)
         .bind(at)
         .bind("vote.approved")
@@ -165,16 +171,26 @@ async fn verify(server: &PrivatePostgres) -> Result<()> {
     .await?;
     sqlx::query("vacuum analyze entry").execute(&owner).await?;
     let ledger = connect(&url, 4).await?;
-    let lease = ledger.take_lease("sealer", "bench", Duration::from_secs(3600)).await?.context("the sealer's lease")?;
+    let lease = ledger
+        .take_lease("sealer", "bench", Duration::from_secs(3600))
+        .await?
+        .context("the sealer's lease")?;
     let begun = Instant::now();
     while ledger.seal(&lease).await? > 0 {}
-    row("seal a backlog of 1,000,000", format!("{:.0} /s", VERIFIED as f64 / begun.elapsed().as_secs_f64()), "");
+    row(
+        "seal a backlog of 1,000,000",
+        format!("{:.0} /s", VERIFIED as f64 / begun.elapsed().as_secs_f64()),
+        "",
+    );
     let mut rates = Vec::new();
     for _ in 0..3 {
         let begun = Instant::now();
         let found = ledger.verify(&[], None, |_, _| {}).await?;
         rates.push(VERIFIED as f64 / begun.elapsed().as_secs_f64());
-        ensure!(found.entries == VERIFIED && found.faults_total == 0 && found.unsealed_total == 0, "{found:?}");
+        ensure!(
+            found.entries == VERIFIED && found.faults_total == 0 && found.unsealed_total == 0,
+            "{found:?}"
+        );
     }
     row("verify 1,000,000 entries", format!("{:.0} /s", median(&mut rates)), ">= 300000 /s");
     Ok(())

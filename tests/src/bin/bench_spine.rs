@@ -79,7 +79,11 @@ async fn allowed_request_to_first_call() -> Result<()> {
     }
     let mut ms = Vec::new();
     for effect in world.cluster.effects() {
-        let key = effect.body.pointer("/metadata/annotations/petrel.dev~1step").and_then(Value::as_str).unwrap_or_default();
+        let key = effect
+            .body
+            .pointer("/metadata/annotations/petrel.dev~1step")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         if let Some(at) = key.split('/').next().and_then(|id| sent.get(id)) {
             let acted: Timestamp = effect.at.parse()?;
             ms.push(acted.duration_since(*at).as_secs_f64() * 1000.0);
@@ -103,7 +107,8 @@ async fn click_to_run() -> Result<()> {
         let clicked = Timestamp::now();
         bob.vote(&id, "approve", None).await?;
         let request = ann.wait_for(&id, &FINAL, Duration::from_secs(30)).await;
-        let started: Timestamp = request["run"]["started_at"].as_str().with_context(|| format!("a start: {request}"))?.parse()?;
+        let started: Timestamp =
+            request["run"]["started_at"].as_str().with_context(|| format!("a start: {request}"))?.parse()?;
         ms.push(started.duration_since(clicked).as_secs_f64() * 1000.0);
     }
     latencies("click -> run started", ms, "<= 25 ms");

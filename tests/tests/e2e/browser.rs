@@ -3,7 +3,10 @@
 use fantoccini::{Client, ClientBuilder, Locator, elements::Element, key::Key};
 use serde_json::json;
 use std::{net::TcpListener, path::PathBuf, process::Stdio, time::Duration};
-use tests::{wait, world::{World, token}};
+use tests::{
+    wait,
+    world::{World, token},
+};
 use tokio::process::{Child, Command};
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -31,15 +34,23 @@ impl Browser {
         };
         let profile = tempfile::tempdir().expect("a folder");
         let mut args = vec![
-            "--headless=new".into(), "--no-sandbox".into(), "--disable-gpu".into(), "--disable-quic".into(), "--no-first-run".into(),
-            "--disable-background-networking".into(), "--disable-component-update".into(), "--disable-sync".into(),
-            "--hide-scrollbars".into(), format!("--window-size={width},{height}"),
+            "--headless=new".into(),
+            "--no-sandbox".into(),
+            "--disable-gpu".into(),
+            "--disable-quic".into(),
+            "--no-first-run".into(),
+            "--disable-background-networking".into(),
+            "--disable-component-update".into(),
+            "--disable-sync".into(),
+            "--hide-scrollbars".into(),
+            format!("--window-size={width},{height}"),
             format!("--user-data-dir={}", profile.path().display()),
         ];
         if dark {
             args.push("--blink-settings=preferredColorScheme=0".into());
         }
-        let capabilities = json!({"goog:chromeOptions": {"args": args}}).as_object().expect("an object").clone();
+        let capabilities =
+            json!({"goog:chromeOptions": {"args": args}}).as_object().expect("an object").clone();
         let client = wait::until("the browser", WITHIN, || async {
             ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
                 .capabilities(capabilities.clone())
@@ -53,12 +64,19 @@ impl Browser {
 
     async fn sign_in(&self, base: &str, name: &str) {
         self.client.goto(&format!("{base}/sign-in")).await.expect("the sign-in page");
-        self.find("input[name=token]").await.send_keys(&format!("{}{}", token(name), char::from(Key::Enter))).await.expect("typing");
+        self.find("input[name=token]")
+            .await
+            .send_keys(&format!("{}{}", token(name), char::from(Key::Enter)))
+            .await
+            .expect("typing");
         self.find("form[data-composer]").await;
     }
 
     async fn find(&self, css: &str) -> Element {
-        wait::until(&format!("{css} on the page"), WITHIN, || async { self.client.find(Locator::Css(css)).await.ok() }).await
+        wait::until(&format!("{css} on the page"), WITHIN, || async {
+            self.client.find(Locator::Css(css)).await.ok()
+        })
+        .await
     }
 
     async fn type_line(&self, line: &str) {
@@ -67,9 +85,19 @@ impl Browser {
     }
 
     /// The newest request's id, once its card is there.
+    /// Clicks a button on a request's card, which a chat may have scrolled out of view.
+    async fn click(&self, request: &str, button: &str) {
+        let css = format!("article[data-request='{request}'] form[data-button={button}] button[name=button]");
+        let element = self.find(&css).await;
+        let script = "arguments[0].scrollIntoView({block: 'center'})";
+        let argument = serde_json::to_value(&element).expect("an element");
+        self.client.execute(script, vec![argument]).await.expect("scrolled");
+        element.click().await.expect("a click");
+    }
+
     async fn newest_request(&self) -> String {
         wait::until("a request's card", WITHIN, || async {
-            let cards = self.client.find_all(Locator::Css("article[data-request], [data-tone][data-request]")).await.ok()?;
+            let cards = self.client.find_all(Locator::Css("article[data-request]")).await.ok()?;
             cards.last()?.attr("data-request").await.ok()?
         })
         .await
@@ -77,8 +105,9 @@ impl Browser {
 
     async fn status_says(&self, request: &str, word: &str) {
         wait::until(&format!("status '{word}'"), WITHIN, || async {
-            let css = format!("[data-tone][data-request='{request}'] [data-status]");
-            let text = self.client.find(Locator::Css(&css)).await.ok()?.text().await.ok()?;
+            let css = format!("article[data-request='{request}'] [data-status]");
+            // Not the visible text: the room may have scrolled the card's head out of view.
+            let text = self.client.find(Locator::Css(&css)).await.ok()?.prop("textContent").await.ok()??;
             text.to_lowercase().contains(word).then_some(())
         })
         .await;
@@ -99,7 +128,7 @@ impl Browser {
 
 #[tokio::test]
 async fn a_person_types_a_command_and_another_clicks_approve_and_both_see_it_happen() {
-    let Some(ann) = Browser::start(1280, 900, false).await else { return };
+    let Some(ann) = Browser::start(1280, 1100, false).await else { return };
     let bob = Browser::start(390, 844, true).await.expect("a second browser");
     let world = World::with(1).await.expect("a world");
     world.cluster.deployment("checkout", 2).await.expect("a deployment");
@@ -107,7 +136,8 @@ async fn a_person_types_a_command_and_another_clicks_approve_and_both_see_it_hap
     ann.sign_in(base, "ann").await;
     bob.sign_in(base, "bob").await;
 
-    ann.type_line(&format!("scale deploy/checkout 3 -n {} --why \"the sale\"", world.cluster.namespace)).await;
+    ann.type_line(&format!("scale deploy/checkout 3 -n {} --why \"the sale\"", world.cluster.namespace))
+        .await;
     let request = ann.newest_request().await;
     ann.status_says(&request, "await").await;
     // The other browser shows it without being asked to.
@@ -115,13 +145,12 @@ async fn a_person_types_a_command_and_another_clicks_approve_and_both_see_it_hap
     bob.picture("room-waiting-phone-dark.png").await;
 
     // One's own request: refused, privately, in words.
-    let own = format!("[data-tone][data-request='{request}'] button[name=button][value=approve]");
-    ann.find(&own).await.click().await.expect("a click");
+    ann.click(&request, "approve").await;
     let notice = ann.find("[data-notice]").await.text().await.expect("text");
     assert!(notice.contains("someone else"), "{notice}");
     assert!(bob.client.find(Locator::Css("[data-notice]")).await.is_err(), "bob sees ann's private refusal");
 
-    bob.find(&own).await.click().await.expect("a click");
+    bob.click(&request, "approve").await;
     ann.status_says(&request, "succeeded").await;
     bob.status_says(&request, "succeeded").await;
     ann.picture("room-done.png").await;

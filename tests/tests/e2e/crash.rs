@@ -74,9 +74,7 @@ async fn die_everywhere(world: &mut World, line: impl Fn(usize) -> String) -> us
         doomed.abort();
         if world.proxy.disarm() {
             deaths += 1;
-            let last = world.replicas.len() - 1;
-            world.replicas[last].process.kill().await;
-            world.start().await.expect("a new replica");
+            world.replace_the_dead().await.expect("a new replica");
         }
         let voters = [world.api("bob"), world.api("cat")];
         let request = carry_through(&world.api("ann"), &voters, &key, &line(round)).await;
@@ -108,7 +106,25 @@ async fn a_scale_survives_death_at_every_commit() {
     }
     world.cluster.deployment("checkout", 1).await.expect("a deployment");
     let at = world.at();
-    let deaths = die_everywhere(&mut world, |round| format!("scale deploy/checkout {}{at}", 2 + round % 3)).await;
+    let deaths =
+        die_everywhere(&mut world, |round| format!("scale deploy/checkout {}{at}", 2 + round % 3)).await;
+    assert!(deaths >= 10, "only {deaths} deaths: the traps do not reach the commits");
+    nothing_is_left_taken_and_the_record_is_whole(&world).await;
+}
+
+#[tokio::test]
+async fn a_death_at_any_commit_is_made_good_by_two_other_replicas() {
+    if !long() {
+        return println!("skipped: runs with ./dev test --long");
+    }
+    let mut world = World::with(3).await.expect("a world");
+    if !world.cluster.is_practice() {
+        return println!("skipped: the audit trail is the practice cluster's");
+    }
+    world.cluster.deployment("checkout", 1).await.expect("a deployment");
+    let at = world.at();
+    let deaths =
+        die_everywhere(&mut world, |round| format!("scale deploy/checkout {}{at}", 2 + round % 3)).await;
     assert!(deaths >= 10, "only {deaths} deaths: the traps do not reach the commits");
     nothing_is_left_taken_and_the_record_is_whole(&world).await;
 }
@@ -146,9 +162,23 @@ async fn every_action_survives_death_at_every_commit() {
     })).await.expect("a cron job");
     let at = world.at();
     for (name, line) in [
-        ("set-image", Box::new(|round| format!("set-image deploy/checkout app=registry.example/shop/app:2.{round}{at}")) as Box<dyn Fn(usize) -> String>),
-        ("set-resources", Box::new(|round| format!("set-resources sts/db app --requests cpu={}m{at}", 20 + round))),
-        ("pause and resume", Box::new(|round| format!("{} deploy/checkout{at}", if round % 2 == 0 { "pause" } else { "resume" }))),
+        (
+            "set-image",
+            Box::new(|round| format!("set-image deploy/checkout app=registry.example/shop/app:2.{round}{at}"))
+                as Box<dyn Fn(usize) -> String>,
+        ),
+        (
+            "set-resources",
+            Box::new(|round| {
+                format!("set-resources sts/db --container app --requests cpu={}m{at}", 20 + round)
+            }),
+        ),
+        (
+            "pause and resume",
+            Box::new(|round| {
+                format!("{} deploy/checkout{at}", if round % 2 == 0 { "pause" } else { "resume" })
+            }),
+        ),
         ("rollback", Box::new(|_| format!("rollback sts/db{at}"))),
         ("restart a daemon set", Box::new(|_| format!("restart ds/agent{at}"))),
         ("run-job", Box::new(|_| format!("run-job cj/nightly{at}"))),
@@ -169,8 +199,9 @@ async fn random_kills_under_load_repeat_no_effect_and_lose_nothing() {
     for n in 0..submitters {
         world.cluster.deployment(&format!("app-{n}"), 1).await.expect("a deployment");
     }
-    let bases: std::sync::Arc<std::sync::Mutex<Vec<String>>> =
-        std::sync::Arc::new(std::sync::Mutex::new(world.replicas.iter().map(|replica| replica.base.clone()).collect()));
+    let bases: std::sync::Arc<std::sync::Mutex<Vec<String>>> = std::sync::Arc::new(std::sync::Mutex::new(
+        world.replicas.iter().map(|replica| replica.base.clone()).collect(),
+    ));
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let tasks: Vec<_> = (0..submitters)
         .map(|n| {
@@ -182,12 +213,18 @@ async fn random_kills_under_load_repeat_no_effect_and_lose_nothing() {
                     if stop.load(std::sync::atomic::Ordering::SeqCst) {
                         break;
                     }
-                    let (key, line) = (format!("load-{n}-{round}"), format!("scale deploy/app-{n} {}{at}", 1 + (round + 1) % 3));
+                    let (key, line) = (
+                        format!("load-{n}-{round}"),
+                        format!("scale deploy/app-{n} {}{at}", 1 + (round + 1) % 3),
+                    );
                     // Every try goes to whichever replica, as a load balancer would send it.
                     let mut turn = n + round;
                     let request = wait::until(&format!("'{line}' to end"), Duration::from_secs(120), || {
                         turn += 1;
-                        let base = { let bases = bases.lock().unwrap(); bases[turn % bases.len()].clone() };
+                        let base = {
+                            let bases = bases.lock().unwrap();
+                            bases[turn % bases.len()].clone()
+                        };
                         let (ann, bob, key, line) = (ann.at(&base), bob.at(&base), key.clone(), line.clone());
                         async move {
                             let request = ann.ask(&key, &line).await.ok()?["request"].clone();

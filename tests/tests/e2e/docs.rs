@@ -37,7 +37,9 @@ fn every_promise_names_tests_that_exist() {
 
 #[test]
 fn links_between_documents_lead_somewhere() {
-    for file in ["README.md", "docs/ARCHITECTURE.md", "docs/GUARANTEES.md", "docs/POLICY.md", "docs/BENCHMARKS.md"] {
+    for file in
+        ["README.md", "docs/ARCHITECTURE.md", "docs/GUARANTEES.md", "docs/POLICY.md", "docs/BENCHMARKS.md"]
+    {
         let path = root().join(file);
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
@@ -45,7 +47,10 @@ fn links_between_documents_lead_somewhere() {
                 continue;
             }
             let target = target.split('#').next().expect("a path");
-            assert!(path.parent().expect("a folder").join(target).exists(), "{file} links to {target}, which is not there");
+            assert!(
+                path.parent().expect("a folder").join(target).exists(),
+                "{file} links to {target}, which is not there"
+            );
         }
     }
 }

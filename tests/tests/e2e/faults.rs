@@ -43,7 +43,12 @@ async fn while_the_database_is_away_people_are_told_and_afterwards_it_goes_on() 
 
     world.proxy.refuse(true);
     let (status, answer) = ann
-        .call(reqwest::Method::POST, "/ask", Some("during"), Some(json!({"line": format!("restart deploy/checkout{at}")})))
+        .call(
+            reqwest::Method::POST,
+            "/ask",
+            Some("during"),
+            Some(json!({"line": format!("restart deploy/checkout{at}")})),
+        )
         .await
         .expect("an answer, even now");
     assert_eq!(status, 503, "{answer}");
@@ -75,7 +80,12 @@ async fn a_cluster_that_breaks_the_connection_after_applying_is_asked_again_and_
         let Some(id) = asked["request"]["id"].as_str().map(str::to_string) else { continue };
         let request = ann.wait_for(&id, &FINAL, WITHIN).await;
         assert_eq!(request["state"], "succeeded", "{request}\n{}", world.logs());
-        let mine = world.cluster.effects().into_iter().filter(|effect| effect.body.to_string().contains(&id)).count();
+        let mine = world
+            .cluster
+            .effects()
+            .into_iter()
+            .filter(|effect| effect.body.to_string().contains(&id))
+            .count();
         assert_eq!(mine, 1, "the restart was written {mine} times");
     }
 }
@@ -90,7 +100,11 @@ async fn errors_and_a_dead_cluster_delay_a_run_and_do_not_break_it() {
     let (ann, bob, at) = (world.api("ann"), world.api("bob"), world.at());
     let asked = ann.ask("faulty", &format!("scale deploy/checkout 3{at}")).await.expect("an answer");
     let id = asked["request"]["id"].as_str().expect("an id").to_string();
-    world.cluster.fault(json!({"fail_next": 3, "fail_code": 503, "refuse_for_ms": 1500})).await.expect("a fault");
+    world
+        .cluster
+        .fault(json!({"fail_next": 3, "fail_code": 503, "refuse_for_ms": 1500}))
+        .await
+        .expect("a fault");
     bob.vote(&id, "approve", None).await.expect("a vote");
     let request = ann.wait_for(&id, &FINAL, WITHIN).await;
     assert_eq!(request["state"], "succeeded", "{request}\n{}", world.logs());
@@ -103,13 +117,22 @@ async fn one_dead_cluster_slows_no_other() {
     world.cluster.deployment("checkout", 1).await.expect("a deployment");
     let ann = world.api("ann");
     let (_, clusters) = ann.call(reqwest::Method::GET, "/clusters", None, None).await.expect("an answer");
-    let of = |name: &str| clusters.as_array().expect("a list").iter().find(|one| one["name"] == name).cloned().expect("the cluster");
+    let of = |name: &str| {
+        clusters
+            .as_array()
+            .expect("a list")
+            .iter()
+            .find(|one| one["name"] == name)
+            .cloned()
+            .expect("the cluster")
+    };
     assert!(of("test")["version"].is_string(), "{clusters}");
     assert!(of("dead")["trouble"].is_string(), "the dead one says what is wrong: {clusters}");
     let asked = ann.ask("alive", &format!("restart deploy/checkout{}", world.at())).await.expect("an answer");
     let request = ann.wait_for(asked["request"]["id"].as_str().expect("an id"), &FINAL, WITHIN).await;
     assert_eq!(request["state"], "succeeded", "{request}");
-    let dead = ann.ask("dead", &format!("restart deploy/checkout -n {} -c dead", world.cluster.namespace)).await;
+    let dead =
+        ann.ask("dead", &format!("restart deploy/checkout -n {} -c dead", world.cluster.namespace)).await;
     assert!(format!("{dead:?}").contains("dead"), "names the cluster that does not answer: {dead:?}");
 }
 

@@ -4,7 +4,8 @@ const CSS: &str = include_str!("../console.css");
 
 /// A colour of the light or dark theme.
 fn colour(theme: &str, name: &str) -> [f64; 3] {
-    let at = theme.find(&format!("--{name}: #")).unwrap_or_else(|| panic!("no colour {name}")) + name.len() + 5;
+    let at =
+        theme.find(&format!("--{name}: #")).unwrap_or_else(|| panic!("no colour {name}")) + name.len() + 5;
     let hex = u32::from_str_radix(&theme[at..at + 6], 16).unwrap();
     [hex >> 16, hex >> 8 & 255, hex & 255].map(|v| f64::from(v) / 255.0)
 }
@@ -34,9 +35,15 @@ fn every_text_colour_can_be_read_on_its_ground_in_both_themes() {
         for tone in ["neutral", "waiting", "working", "good", "bad", "urgent"] {
             pairs.push((format!("{tone}-ink"), format!("{tone}-tint")));
         }
-        for (text, ground) in [("rail-ink", "rail"), ("rail-soft", "rail"), ("rail-ink", "rail-here"), ("accent-ink", "accent"),
-            ("accent-ink", "accent-deep"), ("production-ink", "production"), ("danger-ink", "danger")]
-        {
+        for (text, ground) in [
+            ("rail-ink", "rail"),
+            ("rail-soft", "rail"),
+            ("rail-ink", "rail-here"),
+            ("accent-ink", "accent"),
+            ("accent-ink", "accent-deep"),
+            ("production-ink", "production"),
+            ("danger-ink", "danger"),
+        ] {
             pairs.push((text.into(), ground.into()));
         }
         for (text, ground) in pairs {

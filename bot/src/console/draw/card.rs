@@ -37,7 +37,8 @@ pub fn tone(tone: Tone) -> &'static str {
 /// A card. `notice` is what Petrel says to this reader alone about their last click on it.
 pub fn card(card: &Card, clicks: &Clicks, notice: Option<&Card>) -> Markup {
     // A stripe where something changes in production; an answer from there has the badge alone.
-    let production = card.request.is_some() && card.cluster.as_ref().is_some_and(|cluster| cluster.production);
+    let production =
+        card.request.is_some() && card.cluster.as_ref().is_some_and(|cluster| cluster.production);
     let has_details = card.buttons.iter().any(|button| button.id == "details");
     let link = local(card.link.as_deref()).filter(|_| !has_details && clicks.from != "request");
     let id = card.request.map(|request| format!("r-{request}"));

@@ -26,26 +26,30 @@ const MENU: [(Here, &str, &str); 5] = [
 /// A whole page for someone who is signed in.
 pub fn page(title: &str, here: Here, viewer: &Viewer, main: Markup) -> Markup {
     let class = if here == Here::Room { "page room-page" } else { "page" };
-    document(title, class, html! {
-        a.skip href="#main" { "Skip to content" }
-        header.rail {
-            a.brand href="/" { (icon::petrel()) span { "Petrel" } }
-            nav aria-label="main" {
-                @for (place, path, name) in MENU {
-                    a href=(path) aria-current=[(place == here).then_some("page")] { (name) }
+    document(
+        title,
+        class,
+        html! {
+            a.skip href="#main" { "Skip to content" }
+            header.rail {
+                a.brand href="/" { (icon::petrel()) span { "Petrel" } }
+                nav aria-label="main" {
+                    @for (place, path, name) in MENU {
+                        a href=(path) aria-current=[(place == here).then_some("page")] { (name) }
+                    }
+                }
+                form.me method="post" action="/sign-out" {
+                    input type="hidden" name="csrf" value=(viewer.csrf);
+                    p {
+                        strong data-me { (visible::line(&viewer.name)) }
+                        @if !viewer.groups.is_empty() { span { (visible::line(&viewer.groups.join(", "))) } }
+                    }
+                    button.button.quiet { "Sign out" }
                 }
             }
-            form.me method="post" action="/sign-out" {
-                input type="hidden" name="csrf" value=(viewer.csrf);
-                p {
-                    strong data-me { (visible::line(&viewer.name)) }
-                    @if !viewer.groups.is_empty() { span { (visible::line(&viewer.groups.join(", "))) } }
-                }
-                button.button.quiet { "Sign out" }
-            }
-        }
-        main id="main" tabindex="-1" { (main) }
-    })
+            main id="main" tabindex="-1" { (main) }
+        },
+    )
 }
 
 /// A whole page for anyone.

@@ -70,7 +70,9 @@ fn author(author: Option<&Actor>) -> String {
 }
 
 fn avatar(who: Option<&Actor>) -> Markup {
-    let Some(actor) = who else { return html! { span.avatar.petrel aria-hidden="true" { (icon::petrel()) } } };
+    let Some(actor) = who else {
+        return html! { span.avatar.petrel aria-hidden="true" { (icon::petrel()) } };
+    };
     let name = author(Some(actor));
     let initial: String = name.chars().take(1).flat_map(char::to_uppercase).collect();
     let hue = name.bytes().fold(0u32, |sum, b| sum.wrapping_mul(31).wrapping_add(u32::from(b))) % 6;

@@ -32,7 +32,9 @@ pub fn state_pill(state: RequestState) -> Markup {
         RequestState::Awaiting => "waiting",
         RequestState::Approved | RequestState::Running | RequestState::Verifying => "working",
         RequestState::Succeeded => "good",
-        RequestState::Failed | RequestState::RolledBack | RequestState::Refused | RequestState::Denied => "bad",
+        RequestState::Failed | RequestState::RolledBack | RequestState::Refused | RequestState::Denied => {
+            "bad"
+        }
         RequestState::Unknown => "urgent",
         RequestState::Planned | RequestState::Expired | RequestState::Cancelled => "neutral",
     };

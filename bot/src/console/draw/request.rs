@@ -1,10 +1,14 @@
 //! One request in full, and a row of a list of them.
 
-use super::{card::{Clicks, card}, cluster_badge, code, state_pill, time};
+use super::{
+    card::{Clicks, card},
+    cluster_badge, code, state_pill, time,
+};
 use crate::{card::Card, console::visible};
 use jiff::Timestamp;
 use ledger::{
-    Condition, Decision, Entry, ObjectRef, Phase, Plan, Request, RequestId, RequestView, Step, StepState, Verdict,
+    Condition, Decision, Entry, ObjectRef, Phase, Plan, Request, RequestId, RequestView, Step, StepState,
+    Verdict,
 };
 use maud::{Markup, html};
 
@@ -26,7 +30,13 @@ pub fn row(request: &Request, production: bool) -> Markup {
 }
 
 /// All about one request; replaced as a whole when it changes.
-pub fn request(view: &RequestView, drawn: &Card, entries: &[Entry], clicks: &Clicks, told: Option<&(RequestId, Card)>) -> Markup {
+pub fn request(
+    view: &RequestView,
+    drawn: &Card,
+    entries: &[Entry],
+    clicks: &Clicks,
+    told: Option<&(RequestId, Card)>,
+) -> Markup {
     let request = &view.request;
     let notice = told.filter(|(id, _)| *id == request.id).map(|(_, card)| card);
     html! {
@@ -72,7 +82,11 @@ fn decision(decision: &Decision) -> String {
         Decision::Needs { rule, quorum } => {
             let typed = if quorum.type_cluster { ", typing the cluster's name" } else { "" };
             let who = quorum.groups.join(" or ");
-            let votes = if quorum.votes == 1 { "1 approval".to_string() } else { format!("{} approvals", quorum.votes) };
+            let votes = if quorum.votes == 1 {
+                "1 approval".to_string()
+            } else {
+                format!("{} approvals", quorum.votes)
+            };
             let minutes = quorum.within_s.div_ceil(60);
             format!("rule “{rule}” wants {votes} from {who} within {minutes} min{typed}")
         }
@@ -104,16 +118,23 @@ fn timeline(view: &RequestView) -> Vec<Moment> {
             Verdict::Approve => ("good", "approved"),
             Verdict::Deny => ("bad", "denied"),
         };
-        all.push(Moment { at: vote.at, tone, text: format!("{} {verb}", vote.person), more: vote.reason.clone() });
+        all.push(Moment {
+            at: vote.at,
+            tone,
+            text: format!("{} {verb}", vote.person),
+            more: vote.reason.clone(),
+        });
     }
     if let Some(run) = &view.run {
         if let Some(at) = run.started_at {
-            let more = (run.attempt > 1).then(|| format!("taken over by another worker; attempt {}", run.attempt));
+            let more =
+                (run.attempt > 1).then(|| format!("taken over by another worker; attempt {}", run.attempt));
             all.push(Moment { at, tone: "working", text: "a worker started".into(), more });
         }
         for step in &view.steps {
             let steps = if step.phase == Phase::Undo { &request.plan.undo } else { &request.plan.steps };
-            let what = steps.get(step.index as usize).map_or_else(|| format!("step {}", step.index + 1), step_line);
+            let what =
+                steps.get(step.index as usize).map_or_else(|| format!("step {}", step.index + 1), step_line);
             let what = if step.phase == Phase::Undo { format!("undo: {what}") } else { what };
             let (tone, word) = match step.state {
                 StepState::Intended => ("working", "begun"),
@@ -129,7 +150,9 @@ fn timeline(view: &RequestView) -> Vec<Moment> {
     if request.state.is_final() {
         let tone = match request.state {
             ledger::RequestState::Succeeded => "good",
-            ledger::RequestState::Planned | ledger::RequestState::Cancelled | ledger::RequestState::Expired => "neutral",
+            ledger::RequestState::Planned
+            | ledger::RequestState::Cancelled
+            | ledger::RequestState::Expired => "neutral",
             ledger::RequestState::Unknown => "urgent",
             _ => "bad",
         };
@@ -168,7 +191,9 @@ fn step_body(step: &Step) -> Option<String> {
 fn condition(condition: &Condition) -> String {
     match condition {
         Condition::RolloutComplete { object: o } => format!("the rollout of {} is complete", object(o)),
-        Condition::Replicas { object: o, count } => format!("{} has exactly {count} replicas ready", object(o)),
+        Condition::Replicas { object: o, count } => {
+            format!("{} has exactly {count} replicas ready", object(o))
+        }
         Condition::NotCrashLooping { object: o } => format!("no container of {} is crash-looping", object(o)),
         Condition::Gone { object: o } => format!("{} is gone", object(o)),
         Condition::JobComplete { object: o } => format!("{} has finished well", object(o)),
@@ -255,4 +280,3 @@ pub fn entries(entries: &[Entry]) -> Markup {
         @if entries.is_empty() { p.empty { "No entries." } }
     }
 }
-

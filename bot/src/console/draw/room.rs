@@ -43,22 +43,27 @@ pub struct Room<'a> {
 impl Room<'_> {
     /// The page.
     pub fn draw(&self) -> Markup {
-        page(&format!("#{}", self.room), Here::Room, self.viewer, html! {
-            div.room-head {
-                h1 { "#" (self.room) }
-                @if self.rooms.len() > 1 {
-                    nav.rooms aria-label="rooms" {
-                        @for room in &self.rooms {
-                            @if *room != self.room { a href={ "/?room=" (room) } { "#" (room) } }
+        page(
+            &format!("#{}", self.room),
+            Here::Room,
+            self.viewer,
+            html! {
+                div.room-head {
+                    h1 { "#" (self.room) }
+                    @if self.rooms.len() > 1 {
+                        nav.rooms aria-label="rooms" {
+                            @for room in &self.rooms {
+                                @if *room != self.room { a href={ "/?room=" (room) } { "#" (room) } }
+                            }
                         }
                     }
+                    @if let Some(cluster) = self.cluster { span.small { "commands without -c mean " (visible::line(cluster)) } }
+                    @if self.is_newest { span.live data-live-state {} }
                 }
-                @if let Some(cluster) = self.cluster { span.small { "commands without -c mean " (visible::line(cluster)) } }
-                @if self.is_newest { span.live data-live-state {} }
-            }
-            (self.stream())
-            (self.composer())
-        })
+                (self.stream())
+                (self.composer())
+            },
+        )
     }
 
     fn stream(&self) -> Markup {

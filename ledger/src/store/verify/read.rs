@@ -28,8 +28,10 @@ impl Snapshots {
     pub async fn open(pool: &PgPool) -> Result<Snapshots, LedgerError> {
         let options = pool.connect_options();
         let mut exporting = begin(&options).await?;
-        let name =
-            sqlx::query_scalar("select pg_export_snapshot()").fetch_one(&mut exporting).await.map_err(sql(READ))?;
+        let name = sqlx::query_scalar("select pg_export_snapshot()")
+            .fetch_one(&mut exporting)
+            .await
+            .map_err(sql(READ))?;
         let last = sqlx::query(
             "select last_seq, snapshot::text, since::text, cut, floor from seal order by last_seq desc limit 1",
         )
@@ -47,7 +49,10 @@ impl Snapshots {
     pub async fn join(&self) -> Result<PgConnection, LedgerError> {
         let mut conn = begin(&self.options).await?;
         // Streams in the order of the index, without sorting the whole table on disk first.
-        let join = format!("set transaction snapshot '{}'; set local enable_sort = off; set local jit = off", self.name);
+        let join = format!(
+            "set transaction snapshot '{}'; set local enable_sort = off; set local jit = off",
+            self.name
+        );
         sqlx::raw_sql(AssertSqlSafe(join)).execute(&mut conn).await.map_err(sql(READ))?;
         Ok(conn)
     }
@@ -69,7 +74,8 @@ impl Snapshots {
 async fn begin(options: &PgConnectOptions) -> Result<PgConnection, LedgerError> {
     let mut conn = options.connect().await.map_err(sql(READ))?;
     // The exporting connection rests while the others stream.
-    let begin = "begin isolation level repeatable read read only; set local idle_in_transaction_session_timeout = 0";
+    let begin =
+        "begin isolation level repeatable read read only; set local idle_in_transaction_session_timeout = 0";
     sqlx::raw_sql(begin).execute(&mut conn).await.map_err(sql(READ))?;
     Ok(conn)
 }
@@ -131,30 +137,49 @@ impl Reader<Leaf> {
     pub fn entries(conn: PgConnection, sealed: &Progress) -> Reader<Leaf> {
         let mut buffer = Vec::new();
         let select = format!("select {COLUMNS}, {} from entry order by id", sealed.unsealed());
-        Reader::start(conn, select, |_| 1, move |columns| {
-            let (unsealed, columns) = columns.split_last()?;
-            let content = Content::from_columns(columns)?;
-            Some(Leaf { id: content.id, leaf: content.leaf(&mut buffer), unsealed: *unsealed == Some(&[1]) })
-        })
+        Reader::start(
+            conn,
+            select,
+            |_| 1,
+            move |columns| {
+                let (unsealed, columns) = columns.split_last()?;
+                let content = Content::from_columns(columns)?;
+                Some(Leaf {
+                    id: content.id,
+                    leaf: content.leaf(&mut buffer),
+                    unsealed: *unsealed == Some(&[1]),
+                })
+            },
+        )
     }
 }
 
 impl Reader<Seal> {
     pub fn seals(conn: PgConnection) -> Reader<Seal> {
         let select = "select first_seq, last_seq, prev_hash, entry_id, hash from seal order by last_seq";
-        Reader::start(conn, select.into(), |seal| seal.ids.len().max(16), |columns| {
-            let &[Some(first), Some(last), Some(previous), Some(ids), Some(hashes)] = columns else { return None };
-            Some(Seal {
-                first: i64::from_be_bytes(first.try_into().ok()?),
-                last: i64::from_be_bytes(last.try_into().ok()?),
-                previous: previous.to_vec(),
-                ids: bigint_array(ids)?,
-                hashes: hashes.to_vec(),
-            })
-        })
+        Reader::start(
+            conn,
+            select.into(),
+            |seal| seal.ids.len().max(16),
+            |columns| {
+                let &[Some(first), Some(last), Some(previous), Some(ids), Some(hashes)] = columns else {
+                    return None;
+                };
+                Some(Seal {
+                    first: i64::from_be_bytes(first.try_into().ok()?),
+                    last: i64::from_be_bytes(last.try_into().ok()?),
+                    previous: previous.to_vec(),
+                    ids: bigint_array(ids)?,
+                    hashes: hashes.to_vec(),
+                })
+            },
+        )
     }
 }
 
 fn not_a_copy() -> LedgerError {
-    LedgerError::Corrupt { what: READ, why: "the server sent rows that are not in COPY's binary format".into() }
+    LedgerError::Corrupt {
+        what: READ,
+        why: "the server sent rows that are not in COPY's binary format".into(),
+    }
 }

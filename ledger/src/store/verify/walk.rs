@@ -31,7 +31,9 @@ impl Seal {
 
     /// What the table's checks say, in case they were switched off.
     fn is_whole(&self) -> bool {
-        self.hashes.len() == 32 * self.ids.len() && self.last - self.first + 1 == self.ids.len() as i64 && self.previous.len() == 32
+        self.hashes.len() == 32 * self.ids.len()
+            && self.last - self.first + 1 == self.ids.len() as i64
+            && self.previous.len() == 32
     }
 }
 
@@ -243,7 +245,8 @@ impl Walk {
     }
 
     fn check_signed(&mut self, seq: i64, sealed: &Hash) {
-        if self.signed.get(&seq).is_some_and(|hashes| hashes.iter().any(|hash| *hash != hex::encode(sealed))) {
+        if self.signed.get(&seq).is_some_and(|hashes| hashes.iter().any(|hash| *hash != hex::encode(sealed)))
+        {
             self.fault(Fault::Replaced { seq });
         }
     }
@@ -290,7 +293,13 @@ mod tests {
             hash = link(&hash, seq, &leaf(id).leaf);
             hashes.extend(hash);
         }
-        Seal { first: last.last + 1, last: last.last + ids.len() as i64, previous: previous.to_vec(), ids: ids.to_vec(), hashes }
+        Seal {
+            first: last.last + 1,
+            last: last.last + ids.len() as i64,
+            previous: previous.to_vec(),
+            ids: ids.to_vec(),
+            hashes,
+        }
     }
 
     /// Walks with room for two entries only; the database still has those of `stored`.
