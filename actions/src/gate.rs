@@ -1,18 +1,16 @@
 //! The one gate. Plan, policy, one transaction. Everything that changes a cluster passes here, whoever asked.
 
-mod masked;
-
 use crate::{
     catalogue::{self, PlanContext},
     cluster::{Cluster, Clusters},
     policy::{Explained, Facts, Policy, PolicyHandle, Who, refused_by, which},
+    secret::hide_typed,
 };
 use jiff::Timestamp;
 use ledger::{
     Activity, Actor, Ask, Ceiling, Decision, Digest, Ledger, LedgerError, Plan, Refusal, Request, RequestId,
     Verdict, Vote,
 };
-use masked::masked;
 use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -90,7 +88,8 @@ impl Gate {
         if let Some(request) = self.ledger.request_by_key(&ask.key).await? {
             return Ok(Submitted::Request { request: Box::new(request), fresh: false });
         }
-        ask.line = masked(&ask.line);
+        ask.line = hide_typed(&ask.line);
+        ask.why = ask.why.as_deref().map(hide_typed);
         let policy = self.policy.current();
         let Some(who) = policy.who(&ask.actor) else {
             return self.reject(&ask, Rejected::Refused(stranger(&policy, &ask.actor)), now).await;
@@ -209,7 +208,7 @@ impl Gate {
             actor: ballot.actor.clone(),
             verdict: ballot.verdict,
             digest,
-            reason: ballot.reason.clone(),
+            reason: ballot.reason.as_deref().map(hide_typed),
             typed: ballot.typed.clone(),
             at: now,
         };
@@ -264,7 +263,7 @@ impl Gate {
         if let Err(refusal) = self.may_cancel(&policy, &who, actor, &standing, now) {
             return Ok(Err(refusal));
         }
-        self.ledger.cancel(request, actor, why, now).await
+        self.ledger.cancel(request, actor, why.map(hide_typed).as_deref(), now).await
     }
 
     fn may_cancel(

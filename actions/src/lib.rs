@@ -12,3 +12,4 @@ pub mod gate;
 pub mod policy;
 pub mod query;
 pub mod runner;
+pub mod secret;

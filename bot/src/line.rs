@@ -10,6 +10,7 @@ use actions::{
     gate::{Ballot, Submitted},
     policy::Who,
     query::QueryError,
+    secret::hide_typed,
 };
 use jiff::Timestamp;
 use ledger::{Actor, Ask, LedgerError, Place, Refusal, Request, RequestId};
@@ -120,7 +121,7 @@ pub fn ask_of(caller: &Caller, line: AskLine, text: &str) -> Ask {
 }
 
 async fn ask(app: &App, caller: &Caller, line: AskLine, text: &str) -> Result<Reply, LedgerError> {
-    let canonical = line.canonical.clone();
+    let canonical = hide_typed(&line.canonical);
     let target = line.target.clone();
     let ask = ask_of(caller, line, text);
     let break_glass = ask.break_glass;
@@ -148,9 +149,10 @@ async fn ask(app: &App, caller: &Caller, line: AskLine, text: &str) -> Result<Re
 
 async fn query(app: &App, caller: &Caller, line: QueryLine) -> Result<Reply, LedgerError> {
     let name = line.query.name();
+    let canonical = hide_typed(&line.canonical);
     let started = Instant::now();
     if let Err(refusal) = may_query(app, caller, name, &line.cluster) {
-        record(app, caller, "query.refused", &line.canonical, started).await?;
+        record(app, caller, "query.refused", &canonical, started).await?;
         return Ok(Reply::Refused(refusal));
     }
     let badge = draw::badge(&line.cluster, &app.labels(&line.cluster));
@@ -161,21 +163,21 @@ async fn query(app: &App, caller: &Caller, line: QueryLine) -> Result<Reply, Led
     let reply = match tokio::time::timeout(QUERY_DEADLINE, answer).await {
         Ok(Ok(answer)) => Reply::said(Card { cluster: Some(badge), ..draw::answer(answer) }),
         Ok(Err(QueryError::Invalid(why))) => {
-            Reply::wrong(Card { footer: Some(line.canonical.clone()), ..Card::titled(Tone::Bad, why) })
+            Reply::wrong(Card { footer: Some(canonical.clone()), ..Card::titled(Tone::Bad, why) })
         }
         Ok(Err(error)) => Reply::trouble(Card {
             cluster: Some(badge),
-            footer: Some(line.canonical.clone()),
+            footer: Some(canonical.clone()),
             ..Card::titled(Tone::Bad, error.to_string())
         }),
         Err(_) => Reply::trouble(Card {
             cluster: Some(badge),
             text: Some("Ask for less (a namespace, a name), or look at `clusters`.".into()),
-            footer: Some(line.canonical.clone()),
+            footer: Some(canonical.clone()),
             ..Card::titled(Tone::Bad, format!("no answer within {} s", QUERY_DEADLINE.as_secs()))
         }),
     };
-    record(app, caller, "query.answered", &line.canonical, started).await?;
+    record(app, caller, "query.answered", &canonical, started).await?;
     Ok(reply)
 }
 
@@ -183,7 +185,7 @@ async fn own(app: &App, caller: &Caller, line: OwnLine) -> Result<Reply, LedgerE
     let started = Instant::now();
     let reply = line.command.run(app, caller, &line).await?;
     if line.command.is_recorded() {
-        record(app, caller, "query.answered", &line.canonical, started).await?;
+        record(app, caller, "query.answered", &hide_typed(&line.canonical), started).await?;
     }
     Ok(reply)
 }

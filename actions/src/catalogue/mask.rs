@@ -1,20 +1,13 @@
 //! Secrets never reach chat, logs or audit (G12): values that look like secrets are hidden before anything is shown.
 
+use crate::secret::{HIDDEN, is_secret_name};
 use serde_json::Value;
 
-/// What stands for a hidden value.
-pub const HIDDEN: &str = "(hidden)";
 /// What stands for a hidden value that will be another one.
 const HIDDEN_CHANGED: &str = "(hidden, changed)";
 
-/// Does a variable or flag of this name hold a secret?
-pub fn is_secret_name(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["password", "secret", "token", "key", "credential"].iter().any(|word| name.contains(word))
-}
-
 /// Hides secret-like values in a pod template or pod (`containers`, `initContainers` below `pod_spec`): `env` values by
-/// name, and `--token=...` in commands and arguments.
+/// name, and `--token=...` and `--token`, `...` in commands and arguments.
 pub fn mask_pod_spec(pod_spec: &mut Value) {
     for list in ["containers", "initContainers", "ephemeralContainers"] {
         for container in items(pod_spec, list) {
@@ -26,11 +19,7 @@ pub fn mask_pod_spec(pod_spec: &mut Value) {
                 }
             }
             for words in ["command", "args"] {
-                for word in items(container, words) {
-                    if let Some(masked) = word.as_str().and_then(mask_word) {
-                        *word = masked.into();
-                    }
-                }
+                mask_words(items(container, words));
             }
         }
     }
@@ -41,10 +30,27 @@ fn items<'a>(object: &'a mut Value, list: &str) -> impl Iterator<Item = &'a mut 
     object.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
+fn mask_words<'a>(words: impl Iterator<Item = &'a mut Value>) {
+    let mut hide_next = false;
+    for word in words {
+        let Some(text) = word.as_str() else { continue };
+        let is_flag = text.starts_with('-');
+        let hide = std::mem::replace(&mut hide_next, is_flag && is_plain(text) && is_secret_name(text));
+        if hide && !is_flag && !text.is_empty() {
+            *word = HIDDEN.into();
+        } else if let Some(masked) = mask_word(text) {
+            *word = masked.into();
+        }
+    }
+}
+
+fn is_plain(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
 fn mask_word(word: &str) -> Option<String> {
     let (name, value) = word.split_once('=')?;
-    let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    (is_plain && !value.is_empty() && is_secret_name(name)).then(|| format!("{name}={HIDDEN}"))
+    (is_plain(name) && !value.is_empty() && is_secret_name(name)).then(|| format!("{name}={HIDDEN}"))
 }
 
 /// After both sides of a change were masked: says where a hidden value differs from the one before.
@@ -86,14 +92,27 @@ mod tests {
 
     #[test]
     fn secret_like_values_are_hidden_and_others_are_not() {
-        let mut spec = json!({"containers": [{"name": "app", "args": ["--api-token=abc", "--port=80", "serve"], "env": [
-            {"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "LOG_LEVEL", "value": "info"},
+        let mut spec = json!({"containers": [{"name": "app", "args": ["--api-token=abc", "--port=80", "serve", "--token", "abc", "--key", "--keyboard", "us"], "env": [
+            {"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "LOG_LEVEL", "value": "info"}, {"name": "KEYCLOAK_URL", "value": "http://keycloak"},
             {"name": "API_KEY", "valueFrom": {"secretKeyRef": {"name": "api", "key": "k"}}}]}]});
         mask_pod_spec(&mut spec);
         assert_eq!(spec["containers"][0]["env"][0]["value"], HIDDEN);
         assert_eq!(spec["containers"][0]["env"][1]["value"], "info");
-        assert_eq!(spec["containers"][0]["env"][2]["valueFrom"]["secretKeyRef"]["name"], "api");
-        assert_eq!(spec["containers"][0]["args"], json!(["--api-token=(hidden)", "--port=80", "serve"]));
+        assert_eq!(spec["containers"][0]["env"][2]["value"], "http://keycloak");
+        assert_eq!(spec["containers"][0]["env"][3]["valueFrom"]["secretKeyRef"]["name"], "api");
+        assert_eq!(
+            spec["containers"][0]["args"],
+            json!([
+                "--api-token=(hidden)",
+                "--port=80",
+                "serve",
+                "--token",
+                "(hidden)",
+                "--key",
+                "--keyboard",
+                "us"
+            ])
+        );
     }
 
     #[test]

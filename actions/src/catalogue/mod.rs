@@ -20,7 +20,6 @@ mod set_resources;
 mod workload;
 
 pub(crate) use diff::{masked, yaml};
-pub(crate) use mask::HIDDEN;
 pub(crate) use quantity::Quantity;
 pub(crate) use selector::{Requirement, Selector};
 pub(crate) use workload::{controller, pods_of};

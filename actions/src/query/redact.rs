@@ -1,10 +1,8 @@
 //! Logs go to a chat that many read: what looks like a secret is hidden, and control characters are taken out (G12). This
 //! is a net, not a promise: a program that logs a secret without a name for it is not helped.
 
-use crate::catalogue::HIDDEN;
+use crate::secret::{HIDDEN, is_secret_name};
 
-/// Names whose values are hidden. Not `key`: in logs that is mostly a cache key or a map key.
-const NAMES: [&str; 6] = ["password", "passwd", "secret", "token", "credential", "api_key"];
 /// Schemes of an Authorization header, whose next word is hidden.
 const SCHEMES: [&str; 2] = ["bearer ", "basic "];
 
@@ -33,9 +31,10 @@ fn hide(line: &str) -> String {
     // ASCII only, so that places in both are the same.
     let lower = line.to_ascii_lowercase();
     let mut spans: Vec<(usize, usize)> = Vec::new();
-    for name in NAMES {
-        for (at, _) in lower.match_indices(name) {
-            spans.extend(value_after(&lower, at + name.len()));
+    for (name, end) in names(line) {
+        // A bare `key` is mostly a cache key or a map key here.
+        if is_secret_name(name) && !name.eq_ignore_ascii_case("key") && !name.eq_ignore_ascii_case("keys") {
+            spans.extend(value_after(line, end));
         }
     }
     for scheme in SCHEMES {
@@ -61,7 +60,17 @@ fn hide(line: &str) -> String {
     shown
 }
 
-/// The value in `_hash="value"`, `: value`, `=value`, from the end of a name's first word.
+/// What may be a name, with the place where it ends.
+fn names(line: &str) -> impl Iterator<Item = (&str, usize)> {
+    let mut end = 0;
+    line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).map(move |name| {
+        let start = line[end..].find(name).map_or(end, |gap| end + gap);
+        end = start + name.len();
+        (name, end)
+    })
+}
+
+/// The value in `"="value"`, `: value`, `=value`, from the end of a name.
 fn value_after(line: &str, from: usize) -> Option<(usize, usize)> {
     let bytes = line.as_bytes();
     let skip = |mut at: usize, wanted: &dyn Fn(u8) -> bool| {
@@ -70,8 +79,7 @@ fn value_after(line: &str, from: usize) -> Option<(usize, usize)> {
         }
         at
     };
-    let name_end = skip(from, &|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    let separator = skip(name_end, &|byte| byte == b'"' || byte == b'\'' || byte == b'\\' || byte == b' ');
+    let separator = skip(from, &|byte| byte == b'"' || byte == b'\'' || byte == b'\\' || byte == b' ');
     if !matches!(bytes.get(separator), Some(b'=' | b':')) {
         return None;
     }
@@ -104,6 +112,8 @@ mod tests {
             ("Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.e30.x", "Authorization: Bearer (hidden)"),
             ("invalid token, basic auth failed", "invalid token, basic auth failed"),
             ("cache key=a:b", "cache key=a:b"),
+            ("apiKey: abc, keycloak=http://keycloak", "apiKey: (hidden), keycloak=http://keycloak"),
+            ("größe=1 db-password=hunter2", "größe=1 db-password=(hidden)"),
             ("\u{1b}[31mred\u{1b}[0m\u{7} text", "red text"),
         ] {
             assert_eq!(redact(line), shown);

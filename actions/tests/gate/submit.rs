@@ -1,8 +1,8 @@
 //! From an ask to a request, or to a clear word why not.
 
-use super::world::{RULES, World, ask};
+use super::world::{RULES, World, ask, ballot};
 use actions::gate::Submitted;
-use ledger::{Decision, Refusal, RequestState};
+use ledger::{Decision, Refusal, RequestState, Verdict};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -140,4 +140,25 @@ async fn an_explanation_writes_nothing() {
     assert!(stranger.unwrap_err().contains("slack:T1:U9"));
     assert_eq!(world.entries().await, []);
     assert_eq!(world.ledger.request_by_key(&the_ask.key).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn reasons_are_kept_without_the_secrets_in_them() {
+    let world = World::new("reasons", RULES).await;
+    let mut the_ask = ask("console:joe", "scale", "checkout", json!({ "replicas": 5 }));
+    the_ask.why = Some("apiKey=hunter2 leaked".to_string());
+    let request = world.request(the_ask).await;
+    assert_eq!(request.ask.why.as_deref(), Some("apiKey=(hidden) leaked"));
+    let mut yes = ballot(&request, "console:ann", Verdict::Approve);
+    yes.reason = Some("--token hunter2 was seen".to_string());
+    world.gate.vote(&yes, world.now).await.unwrap().unwrap();
+    let joe = "console:joe".parse().unwrap();
+    let why = Some("now it is password: hunter2");
+    let cancelled = world.gate.cancel(request.id, &joe, why, world.now).await.unwrap().unwrap();
+    assert!(cancelled.note.unwrap().contains("password: (hidden)"));
+    let view = world.ledger.view(request.id).await.unwrap().unwrap();
+    assert_eq!(view.votes[0].reason.as_deref(), Some("--token (hidden) was seen"));
+    let entries = format!("{:?}", world.entries().await);
+    assert_eq!(entries.matches("(hidden)").count(), 3, "{entries}");
+    assert!(!entries.contains("hunter2") && !format!("{view:?}").contains("hunter2"), "{entries}");
 }
