@@ -72,6 +72,10 @@ pub async fn work(app: App) {
 }
 
 async fn rescue(app: &App, inbound: &Inbound) -> Result<(), LedgerError> {
+    // Whoever reads the answer must see what was asked; its process may have died before it showed the line.
+    if let Event::Line { text } = &inbound.event {
+        app.ledger.room_line(&inbound.key, &inbound.place, &inbound.actor, text, inbound.at).await?;
+    }
     if let Handled::Private(card) = attempt(app, inbound).await? {
         app.ledger.say(&key(inbound), &inbound.place, Some(&inbound.actor), &draw::json(&card)).await?;
     }

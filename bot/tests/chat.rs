@@ -308,6 +308,11 @@ async fn what_a_dead_process_took_in_is_handled_once_by_another() {
         assert!(world.receive(key, "ann", &event, "a-dead-one", Duration::from_millis(1)).await.is_some());
         let again = world.receive(key, "ann", &event, "a-dead-one", inbox::LEASE).await;
         assert_eq!(again, None, "a platform's retry is not a second event");
+        if key == "b" {
+            // This one's process died after it had shown the line.
+            let (place, ann) = (ops(), actor("ann"));
+            world.app.ledger.room_line(key, &place, &ann, line, Timestamp::now()).await.unwrap();
+        }
     }
     let begun = Instant::now();
     loop {
@@ -321,6 +326,10 @@ async fn what_a_dead_process_took_in_is_handled_once_by_another() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(world.cards("ops", "bob").await.len(), 1, "a private answer stays private");
+    let room = world.app.ledger.room(&ops(), &actor("bob"), None, 50).await.unwrap();
+    let mut lines: Vec<String> = room.into_iter().filter_map(|message| message.text).collect();
+    lines.sort();
+    assert_eq!(lines, ["restart deploy/checkout", "whoami"], "each line is there, once");
     let requests =
         world.app.ledger.requests(&RequestFilter { limit: 10, ..RequestFilter::default() }).await.unwrap();
     assert_eq!(requests.len(), 1);
