@@ -24,6 +24,11 @@ fn effects(world: &World) -> BTreeMap<String, usize> {
     count
 }
 
+/// Pods that Petrel has deleted. A delete carries no annotation; its precondition is the pod's uid.
+fn deletes(world: &World) -> usize {
+    world.cluster.effects().iter().filter(|effect| effect.verb == "delete").count()
+}
+
 /// Asks (insisting), gives the votes it takes (insisting), and waits for the end; the request.
 async fn carry_through(ask: &Api, vote: &[Api], key: &str, line: &str) -> serde_json::Value {
     let id = ask.insist(key, line).await["request"]["id"].as_str().expect("an id").to_string();
@@ -61,6 +66,7 @@ async fn die_everywhere(world: &mut World, line: impl Fn(usize) -> String) -> us
         boundaries.iter().flat_map(|label| [(label, Side::Before), (label, Side::After)]).enumerate()
     {
         let (round, key) = (round + 1, format!("{label}-{side:?}-{round}"));
+        let deleted = deletes(world);
         world.proxy.arm(Trap { label: label.clone(), side, skip: 0 });
         let doomed = tokio::spawn({
             let (ann, voters) = (world.api("ann"), [world.api("bob"), world.api("cat")]);
@@ -80,7 +86,9 @@ async fn die_everywhere(world: &mut World, line: impl Fn(usize) -> String) -> us
         let request = carry_through(&world.api("ann"), &voters, &key, &line(round)).await;
         assert_eq!(request["state"], "succeeded", "killed {side:?} {label}: {request}\n{}", world.logs());
         let id = request["id"].as_str().expect("an id");
-        if !line(round).starts_with("delete-pod") {
+        if line(round).starts_with("delete-pod") {
+            assert_eq!(deletes(world), deleted + 1, "killed {side:?} {label}: not exactly one pod deleted");
+        } else {
             assert_eq!(effects(world).get(id), Some(&1), "killed {side:?} {label}: not exactly one effect");
         }
     }
@@ -181,6 +189,7 @@ async fn every_action_survives_death_at_every_commit() {
         ),
         ("rollback", Box::new(|_| format!("rollback sts/db{at}"))),
         ("restart a daemon set", Box::new(|_| format!("restart ds/agent{at}"))),
+        ("delete-pod", Box::new(|_| format!("delete-pod pod/db-0{at}"))),
         ("run-job", Box::new(|_| format!("run-job cj/nightly{at}"))),
     ] {
         let deaths = die_everywhere(&mut world, line).await;
