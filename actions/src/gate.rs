@@ -8,10 +8,10 @@ use crate::{
 };
 use jiff::Timestamp;
 use ledger::{
-    Activity, Actor, Ask, Ceiling, Decision, Digest, Ledger, LedgerError, Plan, Refusal, Request, RequestId,
-    Verdict, Vote,
+    Activity, Actor, Ask, Ceiling, Decision, Digest, Ledger, LedgerError, Place, Plan, Refusal, Request,
+    RequestId, Verdict, Vote,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 
 /// Planning only reads; a cluster that has not answered all of it by then is not going to in time for a chat.
@@ -79,6 +79,22 @@ impl Gate {
     pub fn who(&self, actor: &Actor) -> Result<Who, Refusal> {
         let policy = self.policy.current();
         policy.who(actor).ok_or_else(|| stranger(&policy, actor))
+    }
+
+    /// As [`Gate::who`], for a line before it is read: one by a stranger is recorded as an ask that came to nothing.
+    pub async fn admit(
+        &self,
+        actor: &Actor,
+        place: Option<&Place>,
+        line: &str,
+        now: Timestamp,
+    ) -> Result<Result<Who, Refusal>, LedgerError> {
+        let admitted = self.who(actor);
+        if let Err(refusal) = &admitted {
+            let body = json!({ "line": hide_typed(line), "place": place, "because": refusal.to_string() });
+            self.ledger.record("ask.rejected", actor.as_str(), None, &body, now).await?;
+        }
+        Ok(admitted)
     }
 
     /// Plan, decide, one transaction. Idempotent by `ask.key`.
@@ -159,16 +175,26 @@ impl Gate {
     ) -> Result<Result<Request, Refusal>, LedgerError> {
         let outcome = self.try_vote(ballot, now).await?;
         if let Err(refusal) = &outcome {
-            // Nothing came of it, but that somebody tried is worth knowing. Only for requests that exist: the record
-            // refers to them.
-            if *refusal != Refusal::NoSuchRequest {
-                let body = json!({ "verdict": ballot.verdict, "refusal": refusal });
-                self.ledger
-                    .record("vote.refused", ballot.actor.as_str(), Some(ballot.request), &body, now)
-                    .await?;
-            }
+            let body = json!({ "verdict": ballot.verdict, "refusal": refusal });
+            self.refused("vote.refused", &ballot.actor, ballot.request, body, now).await?;
         }
         Ok(outcome)
+    }
+
+    /// Nothing came of a vote or a cancel, but that somebody tried is worth knowing. Only for requests that exist: the
+    /// record refers to them.
+    async fn refused(
+        &self,
+        kind: &str,
+        actor: &Actor,
+        request: RequestId,
+        body: Value,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        if self.ledger.view(request).await?.is_some() {
+            self.ledger.record(kind, actor.as_str(), Some(request), &body, now).await?;
+        }
+        Ok(())
     }
 
     async fn try_vote(
@@ -251,6 +277,22 @@ impl Gate {
         why: Option<&str>,
         now: Timestamp,
     ) -> Result<Result<Request, Refusal>, LedgerError> {
+        let why = why.map(hide_typed);
+        let outcome = self.try_cancel(request, actor, why.as_deref(), now).await?;
+        if let Err(refusal) = &outcome {
+            self.refused("cancel.refused", actor, request, json!({ "why": why, "refusal": refusal }), now)
+                .await?;
+        }
+        Ok(outcome)
+    }
+
+    async fn try_cancel(
+        &self,
+        request: RequestId,
+        actor: &Actor,
+        why: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Result<Request, Refusal>, LedgerError> {
         let policy = self.policy.current();
         let who = match policy.who(actor) {
             Some(who) => who,
@@ -263,7 +305,7 @@ impl Gate {
         if let Err(refusal) = self.may_cancel(&policy, &who, actor, &standing, now) {
             return Ok(Err(refusal));
         }
-        self.ledger.cancel(request, actor, why.map(hide_typed).as_deref(), now).await
+        self.ledger.cancel(request, actor, why, now).await
     }
 
     fn may_cancel(

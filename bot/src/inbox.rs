@@ -5,7 +5,7 @@ use crate::{
     app::App,
     card::{Card, Tone},
     draw,
-    line::{Caller, Reply, answer_line, cancel, vote},
+    line::{Reply, answer_line, cancel, vote},
 };
 use actions::gate::Ballot;
 use ledger::{Event, Inbound, LedgerError, Refusal, Verdict};
@@ -124,19 +124,17 @@ async fn reply(app: &App, inbound: &Inbound) -> Result<Reply, LedgerError> {
     match &inbound.event {
         Event::Line { text } => answer_line(app, actor, Some(&inbound.place), &key(inbound), text, now).await,
         Event::Click { button, request, digest, reason, typed } => {
-            let who = match app.gate.who(actor) {
-                Ok(who) => who,
-                Err(refusal) => return Ok(Reply::Refused(refusal)),
-            };
+            // The gate refuses a stranger's vote or cancel itself, and records it.
             let verdict = match button.as_str() {
                 "approve" => Verdict::Approve,
                 "deny" => Verdict::Deny,
                 "cancel" => {
-                    let place = Some(inbound.place.clone());
-                    let caller = Caller { actor: actor.clone(), who, place, key: key(inbound), now };
-                    return cancel(app, &caller, *request, reason.as_deref()).await;
+                    return cancel(app, actor, *request, reason.as_deref(), now).await;
                 }
                 "details" => {
+                    if let Err(refusal) = app.gate.who(actor) {
+                        return Ok(Reply::Refused(refusal));
+                    }
                     return Ok(match app.ledger.view(*request).await? {
                         Some(view) => Reply::private(draw::details(
                             &view,

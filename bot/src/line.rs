@@ -83,7 +83,7 @@ pub async fn answer_line(
     text: &str,
     now: Timestamp,
 ) -> Result<Reply, LedgerError> {
-    let who = match app.gate.who(actor) {
+    let who = match app.gate.admit(actor, place, text, now).await? {
         Ok(who) => who,
         Err(refusal) => return Ok(Reply::Refused(refusal)),
     };
@@ -220,11 +220,12 @@ pub async fn vote(app: &App, ballot: &Ballot, now: Timestamp) -> Result<Reply, L
 /// Called off, typed or clicked.
 pub async fn cancel(
     app: &App,
-    caller: &Caller,
+    actor: &Actor,
     request: RequestId,
     why: Option<&str>,
+    now: Timestamp,
 ) -> Result<Reply, LedgerError> {
-    Ok(match app.gate.cancel(request, &caller.actor, why, caller.now).await? {
+    Ok(match app.gate.cancel(request, actor, why, now).await? {
         Ok(request) => Reply::Request(Box::new(request)),
         Err(refusal) => Reply::Refused(refusal),
     })

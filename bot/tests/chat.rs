@@ -199,6 +199,8 @@ async fn only_someone_entitled_who_did_not_ask_can_approve_and_one_click_is_enou
     assert!(guest.contains("Ask someone in sre"), "says who can: {guest}");
     let stranger = world.click("mallory", "approve", &card).await.expect("a private refusal");
     assert!(!stranger.is_empty() && world.replicas() == before);
+    let tried = world.records("vote.refused").await;
+    assert!(tried.iter().any(|entry| entry.actor == "console:mallory"), "{tried:?}");
     let other = Card { digest: Some("00".into()), ..card.clone() };
     let stale = world.click("bob", "approve", &other).await.expect("a private refusal");
     assert!(stale.contains("The plan has changed"), "{stale}");
@@ -264,6 +266,11 @@ async fn a_question_is_answered_in_the_room_and_recorded_with_what_was_implied()
     assert!(whoami.contains("You are eve"), "{whoami}");
     let stranger = world.post("mallory", "get deploy").await.expect("a private refusal");
     assert!(!stranger.contains("checkout"), "{stranger}");
+    let rejected = world.records("ask.rejected").await;
+    assert_eq!(
+        (rejected[0].actor.as_str(), rejected[0].body["line"].as_str(), rejected.len()),
+        ("console:mallory", Some("get deploy"), 1)
+    );
     assert_eq!(world.cards("ops", "ann").await.len(), 1);
 }
 

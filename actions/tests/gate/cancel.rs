@@ -26,6 +26,9 @@ async fn the_asker_and_whoever_could_vote_may_call_it_off_and_nobody_else() {
         let again = world.gate.cancel(request.id, &actor.parse().unwrap(), None, world.now).await.unwrap();
         assert!(matches!(again, Err(Refusal::TooLate { .. })), "{again:?}");
     }
+    let entries = world.entries().await;
+    let refused: Vec<_> = entries.iter().filter(|(kind, _)| kind == "cancel.refused").collect();
+    assert_eq!(refused.len(), 8, "each refused attempt is on record: {entries:?}");
 }
 
 #[tokio::test]
@@ -50,4 +53,5 @@ async fn nothing_cannot_be_called_off() {
     let nothing =
         world.gate.cancel(RequestId::new(), &"console:ann".parse().unwrap(), None, world.now).await.unwrap();
     assert_eq!(nothing, Err(Refusal::NoSuchRequest));
+    assert!(world.entries().await.is_empty());
 }

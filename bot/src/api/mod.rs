@@ -25,7 +25,7 @@ use axum::{
     routing,
 };
 use jiff::Timestamp;
-use ledger::{EntryFilter, Person, RequestFilter, RequestId, RequestState};
+use ledger::{Actor, EntryFilter, Person, RequestFilter, RequestId, RequestState};
 use std::time::Duration;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -142,7 +142,7 @@ async fn request(
     Path(id): Path<String>,
 ) -> Result<Json<wire::Request>, Problem> {
     app.gate.who(&actor)?;
-    let id = named(&app, &id).await?;
+    let id = named(&app, &actor, &id).await?;
     Ok(Json(view(&app, id).await?))
 }
 
@@ -157,8 +157,7 @@ async fn vote(
     body: Result<Json<VoteBody>, JsonRejection>,
 ) -> Result<Json<wire::Request>, Problem> {
     let Json(body) = body?;
-    app.gate.who(&actor)?;
-    let request = named(&app, &id).await?;
+    let request = named(&app, &actor, &id).await?;
     let VoteBody { verdict, reason, typed, digest } = body;
     let ballot = Ballot { request, actor, verdict: verdict.into(), digest, reason, typed };
     app.gate.vote(&ballot, Timestamp::now()).await??;
@@ -175,8 +174,7 @@ async fn cancel(
     body: Result<Json<CancelBody>, JsonRejection>,
 ) -> Result<Json<wire::Request>, Problem> {
     let Json(body) = body?;
-    app.gate.who(&actor)?;
-    let request = named(&app, &id).await?;
+    let request = named(&app, &actor, &id).await?;
     app.gate.cancel(request, &actor, body.reason.as_deref(), Timestamp::now()).await??;
     Ok(Json(view(&app, request).await?))
 }
@@ -204,7 +202,7 @@ async fn entries(
     app.gate.who(&actor)?;
     let Query(query) = query?;
     let request = match query.request {
-        Some(id) => Some(named(&app, &id).await?),
+        Some(id) => Some(named(&app, &actor, &id).await?),
         None => None,
     };
     let limit = query.limit.unwrap_or(50).clamp(1, 500);
@@ -213,11 +211,12 @@ async fn entries(
     Ok(Json(Entries { entries: found.into_iter().map(wire::Entry::from).collect() }))
 }
 
-/// Whole or short.
-async fn named(app: &App, id: &str) -> Result<RequestId, Problem> {
+/// Whole or short; a stranger's short id is not looked up. (What is done with a whole one, the gate refuses and records.)
+async fn named(app: &App, actor: &Actor, id: &str) -> Result<RequestId, Problem> {
     if let Ok(id) = id.parse() {
         return Ok(id);
     }
+    app.gate.who(actor)?;
     match app.ledger.find_request(id).await?.as_slice() {
         [id] => Ok(*id),
         [] => Err(ledger::Refusal::NoSuchRequest.into()),

@@ -42,7 +42,8 @@ impl Command for Cancel {
         Box::pin(async move {
             match named_request(app, line).await? {
                 Ok(id) => {
-                    cancel(app, caller, id, line.matches.get_one::<String>(WHY).map(String::as_str)).await
+                    let why = line.matches.get_one::<String>(WHY).map(String::as_str);
+                    cancel(app, &caller.actor, id, why, caller.now).await
                 }
                 Err(card) => Ok(Reply::Wrong(card)),
             }
