@@ -258,6 +258,28 @@ async fn a_new_plan_needs_new_votes_and_makes_a_new_run() {
 }
 
 #[tokio::test]
+async fn a_new_plan_runs_at_once_only_below_the_ceilings_and_does_not_count_itself() {
+    let (ledger, _) = fresh("replanceiling").await;
+    let request = submitted(&ledger, "checkout", allow()).await;
+    let claim = claimed(&ledger, "w1", LEASE).await;
+    submitted(&ledger, "cart", allow()).await;
+    let ceiling = |at_once| [Ceiling { cap: "few".into(), each: Share::Cluster, at_once }];
+    let (moved, decision) = (Plan { diff: "another".into(), ..plan("checkout") }, allow());
+    let below = |at_once| {
+        let (ledger, claim, moved, decision) = (&ledger, &claim, &moved, &decision);
+        async move {
+            ledger.replan_below(&claim.fence, moved, decision, "p", &ceiling(at_once), at(3)).await.unwrap()
+        }
+    };
+    let full = below(1).await.unwrap_err();
+    assert_eq!((full.ceiling.at_once, full.at_work), (1, 1));
+    let stands = ledger.view(request.id).await.unwrap().unwrap().request;
+    assert_eq!((stands.state, stands.revision), (RequestState::Running, 1), "nothing is stored");
+    let again = below(2).await.unwrap();
+    assert_eq!((again.state, again.revision), (RequestState::Approved, 2));
+}
+
+#[tokio::test]
 async fn a_run_that_was_called_off_is_not_planned_anew() {
     let (ledger, _) = fresh("replancancel").await;
     let request = submitted(&ledger, "checkout", allow()).await;

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     catalogue::{self, PlanContext, PlanError},
     cluster::{Cluster, ClusterError},
-    policy::Facts,
+    policy::{Facts, refused_by},
 };
 use jiff::{SignedDuration, Timestamp};
 use ledger::{
@@ -276,28 +276,29 @@ impl<'a> Attempt<'a> {
             self.hold.write(|| ledger.activity(&ask.person, &ask.action, &ask.target, now)).await?;
         let activity = without(activity, request, now);
         let policy = self.runner.policy.current();
-        let decision = match policy.who(&ask.actor) {
+        let (version, cluster_labels) = (policy.version(), cluster.labels());
+        let stands = match policy.who(&ask.actor) {
             Some(who) => {
-                policy
-                    .decide(Facts {
-                        who: &who,
-                        ask,
-                        plan,
-                        cluster_labels: cluster.labels(),
-                        activity: &activity,
-                        now,
-                    })
-                    .decision
+                let facts = Facts { who: &who, ask, plan, cluster_labels, activity: &activity, now };
+                let decision = policy.decide(facts).decision;
+                let ceilings = policy.ceilings(facts);
+                let below = || ledger.replan_below(fence, plan, &decision, version, &ceilings, now);
+                match self.hold.write(below).await? {
+                    Ok(stands) => stands,
+                    // Others took the last places since the counts were read.
+                    Err(full) => {
+                        let refused = refused_by(&full, &who, ask);
+                        self.hold.write(|| ledger.replan(fence, plan, &refused, version, now)).await?
+                    }
+                }
             }
-            None => Decision::Refuse {
-                rule: "default".into(),
-                reason: format!(
-                    "the plan had to be made anew, and policy does not know {} any more",
-                    ask.actor
-                ),
-            },
+            None => {
+                let reason =
+                    format!("the plan had to be made anew, and policy does not know {} any more", ask.actor);
+                let refused = Decision::Refuse { rule: "default".into(), reason };
+                self.hold.write(|| ledger.replan(fence, plan, &refused, version, now)).await?
+            }
         };
-        let stands = self.hold.write(|| ledger.replan(fence, plan, &decision, policy.version(), now)).await?;
         if let (RequestState::Running, Some(by)) = (stands.state, &stands.cancel) {
             return Ok(Exit::Ended(Ended::Cancelled(words::cancelled_before(by))));
         }

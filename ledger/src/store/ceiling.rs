@@ -70,7 +70,7 @@ pub(super) async fn full(
     for ceiling in ceilings {
         let at_work: i64 = sqlx::query_scalar(
             "select count(*) from request join run on run.request = request.id
-             where run.ended_at is null and (expires_at is null or expires_at > $1)
+             where run.ended_at is null and (expires_at is null or expires_at > $1) and request.id <> $6
                and case $2 when 'person' then person = $3 when 'action' then cluster = $4 and action = $5 else cluster = $4 end",
         )
         .bind(utc(request.updated_at))
@@ -82,6 +82,8 @@ pub(super) async fn full(
         .bind(&request.ask.person.0)
         .bind(cluster)
         .bind(&request.ask.action)
+        // What is planned anew is at work already, and is not one more.
+        .bind(request.id.0)
         .fetch_one(&mut *tx)
         .await
         .map_err(wrong)?;

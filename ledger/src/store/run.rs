@@ -4,6 +4,7 @@
 //! may be tried again when their answer was lost. A worker reads without a lock, decides, and writes in one statement that
 //! holds only while what it read still stands.
 
+use super::ceiling;
 use super::change::{CARD, ENTRY, QUEUE};
 use super::error::sql;
 use super::request::text;
@@ -188,16 +189,34 @@ impl Ledger {
         policy: &str,
         now: Timestamp,
     ) -> Result<Request, LedgerError> {
+        let outcome = self.replan_below(fence, plan, decision, policy, &[], now).await?;
+        outcome.map_err(|full| corrupt("plan anew", format!("no ceiling was given, and {full:?} is full")))
+    }
+
+    /// As [`Ledger::replan`]; a plan that is allowed at once and that one of the ceilings has no room for is not stored.
+    pub async fn replan_below(
+        &self,
+        fence: &Fence,
+        plan: &Plan,
+        decision: &Decision,
+        policy: &str,
+        ceilings: &[Ceiling],
+        now: Timestamp,
+    ) -> Result<Result<Request, Full>, LedgerError> {
         let wrong = sql("plan anew");
         loop {
             let Held { run, request: was } = self.held(fence).await?;
             if run.phase == Phase::Done || was.cancel.is_some() {
-                return Ok(was);
+                return Ok(Ok(was));
             }
             let request = was
                 .clone()
                 .replan(plan.clone(), decision.clone(), policy.into(), now)
                 .map_err(|refusal| corrupt("plan anew", refusal))?;
+            let mut tx = self.pool.begin().await.map_err(wrong)?;
+            if let Some(full) = ceiling::full(&mut tx, ceilings, &request).await? {
+                return Ok(Err(full));
+            }
             let body = json!({
                 "run": run.id, "revision": request.revision, "was": was.digest, "digest": request.digest,
                 "summary": plan.summary, "decision": decision, "policy": policy, "state": request.state,
@@ -231,12 +250,13 @@ impl Ledger {
             .bind(utc(request.updated_at))
             .bind(body.to_string())
             .bind(RunId::new().0)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *tx)
             .await
             .map_err(wrong)?;
+            tx.commit().await.map_err(wrong)?;
             if written.is_some() {
                 self.wake_for(&request);
-                return Ok(request);
+                return Ok(Ok(request));
             }
         }
     }
