@@ -10,7 +10,7 @@ mod assets;
 mod audit;
 mod clusters;
 mod complete;
-mod draw;
+pub mod draw;
 mod guard;
 mod help;
 mod live;
