@@ -1,6 +1,7 @@
 //! The registry of clusters, and the few wire operations that Petrel needs on any kind of object. Each cluster has its
 //! own client, timeout, circuit breaker and share of calls: a slow or dead one delays no other.
 
+mod access;
 mod answer;
 mod breaker;
 mod call;

@@ -94,6 +94,27 @@ async fn a_token_that_may_not_is_forbidden() {
 }
 
 #[tokio::test]
+async fn what_our_token_may_not_do_is_named() {
+    let scene = Scene::shop().await;
+    assert_eq!(scene.cluster.not_allowed().await.unwrap(), Vec::<String>::new());
+    let workload: &[&str] = &["get", "list", "patch"];
+    let limited = scene.also(
+        &scene.practice.limited_kubeconfig(&[
+            ("deployments", workload),
+            ("statefulsets", workload),
+            ("daemonsets", &["get", "list"]),
+            ("pods", &["get", "list"]),
+            ("replicasets", &["list"]),
+            ("controllerrevisions", &["list"]),
+            ("jobs", &["get", "create"]),
+            ("cronjobs", &["get"]),
+        ]),
+        5,
+    );
+    assert_eq!(limited.not_allowed().await.unwrap(), ["patch daemonsets", "delete pods", "get pods/log"]);
+}
+
+#[tokio::test]
 async fn a_write_whose_answer_was_lost_is_unreachable_though_it_took_place() {
     let scene = Scene::shop().await;
     scene.practice.faults().drop_answers(1);

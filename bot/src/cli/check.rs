@@ -116,7 +116,8 @@ async fn clusters(config: &Config, report: &mut Report) {
     if config.clusters.is_empty() {
         report.mind("clusters", "none", "add [[cluster]] with name and kubeconfig");
     }
-    for health in Clusters::new(config.clusters.clone()).health().await {
+    let clusters = Clusters::new(config.clusters.clone());
+    for health in clusters.health().await {
         let what = format!("cluster {}", health.name);
         match (&health.version, &health.trouble) {
             (Some(version), None) => {
@@ -126,11 +127,34 @@ async fn clusters(config: &Config, report: &mut Report) {
                 let latency =
                     health.latency_ms.map_or_else(String::new, |ms| format!(", answers in {ms} ms"));
                 report.good(&what, &format!("{version}{latency}{nodes}"));
+                rights(&clusters, &health.name, &what, report).await;
             }
             (_, trouble) => {
                 let text = trouble.clone().unwrap_or_else(|| "does not say its version".into());
                 report.bad(&what, &text, "check its address, its token and what the token may do");
             }
         }
+    }
+}
+
+async fn rights(clusters: &Clusters, name: &str, what: &str, report: &mut Report) {
+    let missing = match clusters.get(name) {
+        Ok(cluster) => cluster.not_allowed().await,
+        Err(error) => Err(error),
+    };
+    match missing {
+        Ok(missing) if missing.is_empty() => {
+            report.good(what, "its credentials may read and change what the actions are about");
+        }
+        Ok(missing) => report.mind(
+            what,
+            &format!("its credentials may not, in all namespaces: {}", missing.join(", ")),
+            "grant it with a ClusterRole and a ClusterRoleBinding, or leave it: then the cluster refuses what needs it",
+        ),
+        Err(error) => report.mind(
+            what,
+            &format!("does not say what its credentials may do: {error}"),
+            "let them create selfsubjectaccessreviews (ClusterRole system:basic-user)",
+        ),
     }
 }
