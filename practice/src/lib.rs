@@ -29,6 +29,7 @@ mod seed;
 mod selector;
 mod server;
 mod store;
+mod types;
 mod validate;
 mod watch;
 mod write;

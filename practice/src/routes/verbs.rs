@@ -9,6 +9,7 @@ use crate::list::{self, Filter};
 use crate::object::{self, name, set, text};
 use crate::patch;
 use crate::store::Store;
+use crate::types;
 use crate::write::Writer;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -161,21 +162,7 @@ fn check_body(target: &Target, body: &Value) -> Result<(), Failure> {
             "the namespace of the provided object does not match the namespace sent on the request",
         ));
     }
-    check_types(target, body)
-}
-
-/// The few fields whose type a client gets wrong in practice.
-fn check_types(target: &Target, body: &Value) -> Result<(), Failure> {
-    let replicas = &body["spec"]["replicas"];
-    if !target.resource.custom && !replicas.is_null() && !replicas.is_i64() {
-        let is = if replicas.is_string() { "string" } else { "value" };
-        let kind = &target.resource.kind;
-        return Err(Failure::bad_request(format!(
-            "{kind} in version \"{}\" cannot be handled as a {kind}: json: cannot unmarshal {is} into Go struct field {kind}Spec.spec.replicas of type int32",
-            target.resource.version
-        )));
-    }
-    Ok(())
+    types::check(&target.resource, body)
 }
 
 fn create(store: &mut Store, target: &Target, body: &Value, writer: &Writer<'_>) -> Result<Done, Failure> {
@@ -240,7 +227,7 @@ fn patched(
     let old = find(store, target)?;
     let mut new = (*old).clone();
     patch_value(&mut new, kind, body, resource.custom)?;
-    check_types(target, &new)?;
+    types::check(resource, &new)?;
     store.replace(resource, &old, new, writer).map(|object| Done::object(200, object))
 }
 

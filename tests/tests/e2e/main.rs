@@ -5,3 +5,4 @@ mod chat;
 mod crash;
 mod docs;
 mod faults;
+mod layers;

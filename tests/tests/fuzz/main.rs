@@ -7,6 +7,7 @@ mod checkpoint;
 mod config;
 mod grammar;
 mod mutant;
+mod patch;
 mod policy;
 mod target;
 mod words;
