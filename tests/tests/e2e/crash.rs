@@ -29,6 +29,10 @@ fn deletes(world: &World) -> usize {
     world.cluster.effects().iter().filter(|effect| effect.verb == "delete").count()
 }
 
+fn fresh_key() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
 /// Asks (insisting), gives the votes it takes (insisting), and waits for the end; the request.
 async fn carry_through(ask: &Api, vote: &[Api], key: &str, line: &str) -> serde_json::Value {
     let id = ask.insist(key, line).await["request"]["id"].as_str().expect("an id").to_string();
@@ -49,7 +53,7 @@ async fn carry_through(ask: &Api, vote: &[Api], key: &str, line: &str) -> serde_
 async fn die_everywhere(world: &mut World, line: impl Fn(usize) -> String) -> usize {
     let (ann, bob, cat) = (world.api("ann"), world.api("bob"), world.api("cat"));
     let before = world.proxy.seen();
-    let undisturbed = carry_through(&ann, &[bob, cat], "undisturbed", &line(0)).await;
+    let undisturbed = carry_through(&ann, &[bob, cat], &fresh_key(), &line(0)).await;
     assert_eq!(undisturbed["state"], "succeeded", "{undisturbed}\n{}", world.logs());
     let boundaries: Vec<String> = world
         .proxy
@@ -65,7 +69,7 @@ async fn die_everywhere(world: &mut World, line: impl Fn(usize) -> String) -> us
     for (round, (label, side)) in
         boundaries.iter().flat_map(|label| [(label, Side::Before), (label, Side::After)]).enumerate()
     {
-        let (round, key) = (round + 1, format!("{label}-{side:?}-{round}"));
+        let (round, key) = (round + 1, fresh_key());
         let deleted = deletes(world);
         world.proxy.arm(Trap { label: label.clone(), side, skip: 0 });
         let doomed = tokio::spawn({
