@@ -46,6 +46,17 @@ pub async fn handle(app: &App, inbound: &Inbound) -> Handled {
     }
 }
 
+/// For a door that has acknowledged the event and has nowhere to show an answer of its own: [`handle`] on its own task. What is
+/// for the person alone goes through the outbox.
+pub fn spawn(app: &App, inbound: Inbound) {
+    let app = app.clone();
+    tokio::spawn(async move {
+        if let Err(error) = through_outbox(&app, &inbound).await {
+            tracing::warn!(inbox.id = %inbound.id, %error, "could not handle an event; it will be tried again");
+        }
+    });
+}
+
 /// Until the app stops: handles events that nobody handles. Their private answers go through the outbox.
 pub async fn work(app: App) {
     let mut tick = tokio::time::interval(RESCUE_EVERY);
@@ -72,10 +83,16 @@ pub async fn work(app: App) {
 }
 
 async fn rescue(app: &App, inbound: &Inbound) -> Result<(), LedgerError> {
-    // Whoever reads the answer must see what was asked; its process may have died before it showed the line.
-    if let Event::Line { text } = &inbound.event {
+    // Whoever reads the answer must see what was asked; its process may have died before the console showed the line.
+    if let Event::Line { text } = &inbound.event
+        && inbound.place.platform() == "console"
+    {
         app.ledger.room_line(&inbound.key, &inbound.place, &inbound.actor, text, inbound.at).await?;
     }
+    through_outbox(app, inbound).await
+}
+
+async fn through_outbox(app: &App, inbound: &Inbound) -> Result<(), LedgerError> {
     if let Handled::Private(card) = attempt(app, inbound).await? {
         app.ledger.say(&key(inbound), &inbound.place, Some(&inbound.actor), &draw::json(&card)).await?;
     }

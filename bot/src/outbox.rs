@@ -1,12 +1,19 @@
-//! Delivers cards: claims what is due, draws a request's card from its state at that moment, and posts or edits it. One
-//! worker per platform; the console's rooms are the first.
+//! Delivers cards: claims what is due, draws a request's card from its state at that moment, and has the platform's door
+//! post or edit it. One worker per platform: one that is down delays no other.
 
-use crate::{app::App, draw};
+use crate::{
+    app::App,
+    card::Card,
+    door::{Door, Undelivered},
+    draw,
+};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use ledger::{CardSubject, Delivery, LedgerError, Wake};
-use serde_json::Value;
-use std::time::{Duration, Instant};
+use ledger::{CardSubject, Delivery, Wake};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::broadcast::error::RecvError;
 
 /// A worker silent for so long is presumed dead, and its deliveries are taken over.
@@ -19,13 +26,16 @@ const BATCH: u32 = 32;
 const PARALLEL: usize = 4;
 
 /// Delivers to one platform until the app stops.
-pub async fn work(app: App, platform: &'static str) {
+pub async fn work(app: App, door: Arc<dyn Door>) {
+    let platform = door.platform();
     let mut wakes = app.wakes.subscribe();
     loop {
         match app.ledger.claim_deliveries(platform, &app.worker, LEASE, BATCH).await {
             Ok(due) if due.is_empty() => {}
             Ok(due) => {
-                stream::iter(&due).for_each_concurrent(PARALLEL, |delivery| deliver(&app, delivery)).await;
+                stream::iter(&due)
+                    .for_each_concurrent(PARALLEL, |delivery| deliver(&app, &*door, delivery))
+                    .await;
                 if !app.stop.is_cancelled() {
                     continue;
                 }
@@ -49,20 +59,21 @@ pub async fn work(app: App, platform: &'static str) {
     }
 }
 
-async fn deliver(app: &App, delivery: &Delivery) {
+async fn deliver(app: &App, door: &dyn Door, delivery: &Delivery) {
     let started = Instant::now();
     let outcome = match draw_card(app, delivery).await {
-        Ok(card) => post(app, delivery, &card).await,
-        Err(why) => Err(why),
+        Ok(card) => door.deliver(delivery, &card).await,
+        Err(why) => Err(Undelivered::later(why)),
     };
     let noted = match outcome {
         Ok(message) => {
             app.metrics.delivery(started.elapsed());
             app.ledger.delivered(delivery, &message).await.map(|_| ())
         }
-        Err(why) => {
+        Err(Undelivered { why, after }) => {
             tracing::warn!(card.id = %delivery.card, place = %delivery.place, attempts = delivery.attempts, why, "could not deliver a card");
-            app.ledger.undelivered(delivery, &why, back_off(delivery.attempts)).await
+            let wait = after.unwrap_or_else(|| back_off(delivery.attempts));
+            app.ledger.undelivered(delivery, &why, wait).await
         }
     };
     if let Err(error) = noted {
@@ -71,27 +82,15 @@ async fn deliver(app: &App, delivery: &Delivery) {
     }
 }
 
-async fn draw_card(app: &App, delivery: &Delivery) -> Result<Value, String> {
+async fn draw_card(app: &App, delivery: &Delivery) -> Result<Card, String> {
     match &delivery.subject {
-        CardSubject::Said(card) => Ok(card.clone()),
+        CardSubject::Said(card) => serde_json::from_value(card.clone()).map_err(|error| error.to_string()),
         CardSubject::Request(id) => {
             let view = app.ledger.view(*id).await.map_err(|error| error.to_string())?;
             let view = view.ok_or("its request is not there")?;
             let labels = app.labels(&view.request.plan.target.cluster);
-            Ok(draw::json(&draw::request(&view, &labels, Timestamp::now())))
+            Ok(draw::request(&view, &labels, Timestamp::now()))
         }
-    }
-}
-
-/// Posts or edits, by platform; returns the platform's id of the message.
-async fn post(app: &App, delivery: &Delivery, card: &Value) -> Result<String, String> {
-    match delivery.place.platform() {
-        "console" => {
-            let posted: Result<i64, LedgerError> =
-                app.ledger.room_card(delivery, card, Timestamp::now()).await;
-            posted.map(|id| id.to_string()).map_err(|error| error.to_string())
-        }
-        other => Err(format!("there is no door to {other}")),
     }
 }
 

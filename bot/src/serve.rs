@@ -1,7 +1,7 @@
 //! `petrel serve`: starts what is configured, and stops it in order. One token says stop to everything; a second signal
 //! does not wait.
 
-use crate::{api, app::App, checkpoint, config::Config, console, database, inbox, outbox};
+use crate::{api, app::App, checkpoint, config::Config, console, database, door::Rooms, inbox, outbox};
 use actions::{
     policy::PolicyHandle,
     runner::{Runner, RunnerConfig},
@@ -9,7 +9,7 @@ use actions::{
 use anyhow::{Context, Result};
 use axum::serve::ListenerExt;
 use jiff::Timestamp;
-use std::{future::Future, net::SocketAddr, time::Duration, time::Instant};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration, time::Instant};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -92,7 +92,7 @@ pub async fn serve(config: Config) -> Result<()> {
 pub fn start(app: &App, tasks: &TaskTracker) {
     tasks.spawn(listen(app.clone()));
     tasks.spawn(inbox::work(app.clone()));
-    tasks.spawn(outbox::work(app.clone(), "console"));
+    tasks.spawn(outbox::work(app.clone(), Arc::new(Rooms(app.ledger.clone()))));
     tasks.spawn(sweep(app.clone()));
     tasks.spawn({
         let (policy, stop) = (app.policy.clone(), app.stop.clone());

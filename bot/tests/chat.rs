@@ -108,7 +108,8 @@ impl World {
         lease: Duration,
     ) -> Option<Inbound> {
         let (actor, place) = (actor(who), ops());
-        self.app.ledger.receive(key, &actor, &place, event, worker, lease, Timestamp::now()).await.unwrap()
+        let arrival = Arrival { key: key.into(), actor, place, event: event.clone(), reply_to: None };
+        self.app.ledger.receive(&arrival, worker, lease, Timestamp::now()).await.unwrap()
     }
 
     async fn event(&self, who: &str, event: Event) -> Handled {

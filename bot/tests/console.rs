@@ -86,7 +86,7 @@ async fn world(name: &str) -> World {
     let app =
         App::new(config, ledger, actions::policy::PolicyHandle::fixed(policy), CancellationToken::new());
     tokio::spawn(listen(app.clone()));
-    tokio::spawn(outbox::work(app.clone(), "console"));
+    tokio::spawn(outbox::work(app.clone(), std::sync::Arc::new(bot::door::Rooms(app.ledger.clone()))));
     World { router: console::router().with_state(app.clone()), app, _silent: silent }
 }
 

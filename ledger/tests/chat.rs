@@ -2,7 +2,7 @@
 
 use crate::support::{eventually, fresh, owner};
 use jiff::Timestamp;
-use ledger::{Actor, CardSubject, Delivery, Event, Ledger, Place, RequestId, Wake};
+use ledger::{Actor, Arrival, CardSubject, Delivery, Event, Ledger, Place, RequestId, Wake};
 use serde_json::json;
 use std::time::Duration;
 
@@ -108,12 +108,15 @@ async fn deliveries_are_claimed_oldest_first_and_by_one_worker_each() {
     assert_eq!((claims.iter().map(Vec::len).sum::<usize>(), cards.len()), (32, 32));
 }
 
+fn arrival(key: &str, event: &Event) -> Arrival {
+    Arrival { key: key.into(), actor: ann(), place: ops(), event: event.clone(), reply_to: None }
+}
+
 #[tokio::test]
 async fn an_event_comes_in_once_whatever_the_number_of_retries() {
     let (ledger, _) = fresh("inbox").await;
     let receive = async || {
-        let (ann, ops, event) = (ann(), ops(), line("get pods"));
-        ledger.receive("slack:E1", &ann, &ops, &event, "w", LONG, Timestamp::now()).await.unwrap()
+        ledger.receive(&arrival("slack:E1", &line("get pods")), "w", LONG, Timestamp::now()).await.unwrap()
     };
     let received: Vec<_> =
         futures::future::join_all((0..16).map(|_| receive())).await.into_iter().flatten().collect();
@@ -140,7 +143,7 @@ async fn an_event_whose_handler_died_is_taken_over_oldest_first() {
     };
     let mut dead = Vec::new();
     for (key, event) in [("1", &line("one")), ("2", &click), ("3", &line("three"))] {
-        dead.extend(ledger.receive(key, &ann(), &ops(), event, "dies", DEAD, now).await.unwrap());
+        dead.extend(ledger.receive(&arrival(key, event), "dies", DEAD, now).await.unwrap());
     }
     let taken = ledger.claim_inbox("lives", LONG, 2).await.unwrap();
     assert_eq!(taken.iter().map(|event| event.key.as_str()).collect::<Vec<_>>(), ["1", "2"]);
@@ -158,7 +161,7 @@ async fn what_this_build_cannot_read_holds_up_nothing_else() {
     let (ledger, owner_url) = fresh("unreadable").await;
     for key in ["1", "2"] {
         ledger.say(key, &ops(), None, &json!(key)).await.unwrap();
-        ledger.receive(key, &ann(), &ops(), &line(key), "dies", DEAD, Timestamp::now()).await.unwrap();
+        ledger.receive(&arrival(key, &line(key)), "dies", DEAD, Timestamp::now()).await.unwrap();
     }
     let newer = "update inbox set event = '{\"did\": \"waved\"}' where key = '1';
                  update delivery set only_for = 'nobody' where card = (select id from card where key = '1')";

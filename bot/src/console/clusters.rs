@@ -6,9 +6,8 @@ use super::{
         layout::{Here, page},
     },
     session::Viewer,
-    visible,
 };
-use crate::app::App;
+use crate::{app::App, visible};
 use actions::cluster::{Cluster, Health};
 use axum::extract::State;
 use futures::future::join_all;

@@ -3,9 +3,8 @@
 use super::{
     draw::layout::{Here, page},
     session::Viewer,
-    visible,
 };
-use crate::grammar;
+use crate::{grammar, visible};
 use maud::{Markup, html};
 
 /// `GET /help`.

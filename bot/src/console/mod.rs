@@ -20,7 +20,6 @@ mod requests;
 mod room;
 mod session;
 mod sign_in;
-mod visible;
 
 #[cfg(test)]
 mod preview;

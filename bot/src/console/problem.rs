@@ -88,7 +88,7 @@ impl IntoResponse for Problem {
             html! {
                 (icon::petrel())
                 h1 { (title) }
-                p.error role="alert" { (super::visible::line(&text)) }
+                p.error role="alert" { (crate::visible::line(&text)) }
                 p { a href="/" { "Go to the room" } }
             },
         );

@@ -23,7 +23,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use jiff::Timestamp;
-use ledger::{Event, Inbound, Place, RequestId};
+use ledger::{Arrival, Event, Inbound, Place, RequestId};
 use maud::Markup;
 use serde::Deserialize;
 use serde_json::json;
@@ -130,7 +130,9 @@ async fn receive(
     event: &Event,
     now: Timestamp,
 ) -> Result<Option<Inbound>, Problem> {
-    Ok(app.ledger.receive(key, &viewer.actor, place, event, &app.worker, inbox::LEASE, now).await?)
+    let (key, actor, place, event) = (key.to_string(), viewer.actor.clone(), place.clone(), event.clone());
+    let arrival = Arrival { key, actor, place, event, reply_to: None };
+    Ok(app.ledger.receive(&arrival, &app.worker, inbox::LEASE, now).await?)
 }
 
 /// Handles it; what is for the person alone.

@@ -34,6 +34,21 @@ pub enum Event {
     },
 }
 
+/// An event as a door hears it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The platform's delivery key, or one the door makes: the same key is the same event.
+    pub key: String,
+    /// Who.
+    pub actor: Actor,
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub event: Event,
+    /// What the platform gave to answer this event with, for a short time: Slack's response_url, Discord's interaction token.
+    pub reply_to: Option<String>,
+}
+
 /// One event that came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inbound {
@@ -47,6 +62,8 @@ pub struct Inbound {
     pub place: Place,
     /// What.
     pub event: Event,
+    /// See [`Arrival::reply_to`].
+    pub reply_to: Option<String>,
     /// When.
     pub at: Timestamp,
     /// Fencing token of the claim.
@@ -60,6 +77,7 @@ struct InboxRow {
     actor: String,
     place: String,
     event: String,
+    reply_to: Option<String>,
     at: DateTime<Utc>,
     token: i64,
 }
@@ -72,6 +90,7 @@ impl InboxRow {
             actor: self.actor.parse().map_err(|error: NotAnActor| error.to_string())?,
             place: Place(self.place),
             event: serde_json::from_str(&self.event).map_err(|error| error.to_string())?,
+            reply_to: self.reply_to,
             at: timestamp(self.at),
             token: self.token,
         })
@@ -81,29 +100,26 @@ impl InboxRow {
 impl Ledger {
     /// Makes it durable. None: the key is known (a platform's retry); acknowledge and do nothing. The returned event is
     /// already claimed by `worker` for `lease`, so the caller may handle it at once; if it dies, another takes over.
-    #[allow(clippy::too_many_arguments)]
     pub async fn receive(
         &self,
-        key: &str,
-        actor: &Actor,
-        place: &Place,
-        event: &Event,
+        arrival: &Arrival,
         worker: &str,
         lease: Duration,
         now: Timestamp,
     ) -> Result<Option<Inbound>, LedgerError> {
         let corrupt = |why: String| LedgerError::Corrupt { what: "receive an event", why };
-        let event = serde_json::to_string(event).map_err(|error| corrupt(error.to_string()))?;
+        let event = serde_json::to_string(&arrival.event).map_err(|error| corrupt(error.to_string()))?;
         let row: Option<InboxRow> = sqlx::query_as(
-            "/* inbox.receive */ insert into inbox (id, key, actor, place, event, at, worker, due_at)
-             values ($1, $2, $3, $4, $5::json, $6, $7, clock_timestamp() + make_interval(secs => $8))
-             on conflict (key) do nothing returning id, key, actor, place, event::text, at, token",
+            "/* inbox.receive */ insert into inbox (id, key, actor, place, event, reply_to, at, worker, due_at)
+             values ($1, $2, $3, $4, $5::json, $6, $7, $8, clock_timestamp() + make_interval(secs => $9))
+             on conflict (key) do nothing returning id, key, actor, place, event::text, reply_to, at, token",
         )
         .bind(InboxId::new().0)
-        .bind(key)
-        .bind(actor.as_str())
-        .bind(&place.0)
+        .bind(&arrival.key)
+        .bind(arrival.actor.as_str())
+        .bind(&arrival.place.0)
         .bind(event)
+        .bind(&arrival.reply_to)
         .bind(utc(now))
         .bind(worker)
         .bind(lease.as_secs_f64())
@@ -127,7 +143,7 @@ impl Ledger {
              where id = any (array(
                  select id from inbox where handled_at is null and due_at <= clock_timestamp()
                  order by id limit $3 for update skip locked
-             )) returning id, key, actor, place, event::text, at, token",
+             )) returning id, key, actor, place, event::text, reply_to, at, token",
         )
         .bind(worker)
         .bind(lease.as_secs_f64())

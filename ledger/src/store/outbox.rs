@@ -1,7 +1,10 @@
 //! The outbox: one row per card and place, with the version wanted and the version delivered. A card is drawn from the
 //! state of its request when it is delivered, so edits coalesce and order cannot be wrong.
 
+use super::time::timestamp;
 use crate::*;
+use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::FromRow;
 use std::time::Duration;
@@ -17,6 +20,17 @@ pub enum CardSubject {
     Said(Value),
 }
 
+/// What a platform gave to answer an event with. It goes stale: doors know after how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplyTo {
+    /// The event.
+    pub event: InboxId,
+    /// Slack's response_url, Discord's interaction token.
+    pub to: String,
+    /// When the event came in.
+    pub at: Timestamp,
+}
+
 /// One card due in one place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
@@ -28,6 +42,8 @@ pub struct Delivery {
     pub only_for: Option<Actor>,
     /// What it shows.
     pub subject: CardSubject,
+    /// What the platform gave to answer with, when this is the answer to an event of this place.
+    pub reply: Option<ReplyTo>,
     /// The version to deliver.
     pub version: i64,
     /// The platform's id of the message to edit; None: post it.
@@ -45,6 +61,9 @@ struct DeliveryRow {
     only_for: Option<String>,
     request: Option<Uuid>,
     said: Option<String>,
+    event: Option<Uuid>,
+    reply_to: Option<String>,
+    replied_at: Option<DateTime<Utc>>,
     wanted: i64,
     message: Option<String>,
     attempts: i32,
@@ -67,6 +86,11 @@ impl DeliveryRow {
                     serde_json::from_str(&said.unwrap_or_default()).map_err(|error| error.to_string())?,
                 ),
             },
+            reply: self.event.zip(self.reply_to).zip(self.replied_at).map(|((event, to), at)| ReplyTo {
+                event: InboxId(event),
+                to,
+                at: timestamp(at),
+            }),
             version: self.wanted,
             message: self.message,
             attempts: self.attempts.unsigned_abs().saturating_sub(1),
@@ -156,7 +180,13 @@ impl Ledger {
                  from due where d.card = due.card and d.place = due.place
                  returning d.card, d.place, d.only_for, d.wanted, d.message, d.attempts, d.token, due.due_at was_due
              )
-             select claimed.*, card.request, card.said::text from claimed join card on card.id = claimed.card
+             select claimed.*, card.request, card.said::text, inbox.id event, inbox.reply_to, inbox.at replied_at
+             from claimed join card on card.id = claimed.card
+             left join request on request.id = card.request
+             -- The answer to an event carries its key: `inbox:<id>`, with more behind it for a second answer.
+             left join inbox on inbox.place = claimed.place and inbox.id =
+                 case when coalesce(card.key, request.key) ~ '^inbox:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}'
+                 then substring(coalesce(card.key, request.key) from 7 for 36)::uuid end
              order by was_due, card.id",
         )
         .bind(platform)

@@ -3,7 +3,7 @@
 use super::{cluster_badge, code, icon, table};
 use crate::{
     card::{Button, Card, StepLine, Tone},
-    console::visible,
+    visible,
 };
 use maud::{Markup, html};
 use uuid::Uuid;

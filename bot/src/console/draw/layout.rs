@@ -1,7 +1,10 @@
 //! What is around every page.
 
 use super::icon;
-use crate::console::{assets, session::Viewer, visible};
+use crate::{
+    console::{assets, session::Viewer},
+    visible,
+};
 use maud::{DOCTYPE, Markup, html};
 
 /// The page that is shown, for the menu.

@@ -2,7 +2,7 @@
 
 use super::card::{Clicks, card, notice};
 use super::{icon, time};
-use crate::{card::Card, console::visible};
+use crate::{card::Card, visible};
 use ledger::{Actor, RequestId, RoomMessage};
 use maud::{Markup, html};
 

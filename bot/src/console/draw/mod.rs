@@ -7,7 +7,7 @@ pub mod message;
 pub mod request;
 pub mod room;
 
-use crate::console::visible;
+use crate::visible;
 use jiff::Timestamp;
 use ledger::RequestState;
 use maud::{Markup, html};

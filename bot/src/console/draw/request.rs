@@ -4,7 +4,7 @@ use super::{
     card::{Clicks, card},
     cluster_badge, code, state_pill, time,
 };
-use crate::{card::Card, console::visible};
+use crate::{card::Card, visible};
 use jiff::Timestamp;
 use ledger::{
     Condition, Decision, Entry, ObjectRef, Phase, Plan, Request, RequestId, RequestView, Step, StepState,

@@ -4,10 +4,7 @@ use super::{
     layout::{Here, page},
     message::{Reader, message, whisper},
 };
-use crate::{
-    card::Card,
-    console::{session::Viewer, visible},
-};
+use crate::{card::Card, console::session::Viewer, visible};
 use jiff::Timestamp;
 use ledger::RoomMessage;
 use maud::{Markup, html};
