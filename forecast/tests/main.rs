@@ -1,0 +1,3 @@
+//! Whole answers, seen from outside.
+
+mod shape;
