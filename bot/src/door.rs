@@ -28,12 +28,19 @@ pub struct Undelivered {
     pub why: String,
     /// What the platform asks for (`Retry-After`); None: the outbox backs off.
     pub after: Option<Duration>,
+    /// Nothing went wrong: it waits its turn.
+    pub paced: bool,
 }
 
 impl Undelivered {
     /// Tried again when the outbox sees fit.
     pub fn later(why: impl ToString) -> Undelivered {
-        Undelivered { why: why.to_string(), after: None }
+        Undelivered { why: why.to_string(), after: None, paced: false }
+    }
+
+    /// Tried again after `wait`, when its turn has come: the platform takes only so many messages at a time.
+    pub fn paced(wait: Duration) -> Undelivered {
+        Undelivered { why: "waits its turn".into(), after: Some(wait), paced: true }
     }
 }
 

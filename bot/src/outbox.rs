@@ -70,8 +70,15 @@ async fn deliver(app: &App, door: &dyn Door, delivery: &Delivery) {
             app.metrics.delivery(started.elapsed());
             app.ledger.delivered(delivery, &message).await.map(|_| ())
         }
-        Err(Undelivered { why, after }) => {
-            tracing::warn!(card.id = %delivery.card, place = %delivery.place, attempts = delivery.attempts, why, "could not deliver a card");
+        Err(Undelivered { why, after, paced }) => {
+            match paced {
+                true => {
+                    tracing::debug!(card.id = %delivery.card, place = %delivery.place, ?after, "a card waits its turn")
+                }
+                false => {
+                    tracing::warn!(card.id = %delivery.card, place = %delivery.place, attempts = delivery.attempts, why, "could not deliver a card")
+                }
+            }
             let wait = after.unwrap_or_else(|| back_off(delivery.attempts));
             app.ledger.undelivered(delivery, &why, wait).await
         }
