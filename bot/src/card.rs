@@ -46,6 +46,18 @@ pub struct Table {
     pub header: Vec<String>,
     /// One text per column.
     pub rows: Vec<Vec<String>>,
+    /// Paths in the console, one per row: the row's first text leads there. Empty: nowhere.
+    #[serde(default)]
+    pub links: Vec<String>,
+}
+
+/// A drawing that the ledger keeps (`Ledger::picture`) as SVG and as PNG.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picture {
+    /// Which.
+    pub id: ledger::PictureId,
+    /// What is to be seen, for who cannot see it.
+    pub alt: String,
 }
 
 /// A monospaced block.
@@ -91,6 +103,9 @@ pub struct Card {
     pub table: Option<Table>,
     /// Diff, logs.
     pub code: Option<Code>,
+    /// A chart.
+    #[serde(default)]
+    pub picture: Option<Picture>,
     /// Live steps.
     pub steps: Vec<StepLine>,
     /// To click.
@@ -117,6 +132,7 @@ impl Card {
             fields: Vec::new(),
             table: None,
             code: None,
+            picture: None,
             steps: Vec::new(),
             buttons: Vec::new(),
             footer: None,

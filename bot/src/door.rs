@@ -21,27 +21,85 @@ pub trait Door: Send + Sync {
     ) -> BoxFuture<'a, Result<String, Undelivered>>;
 }
 
-/// Why a card is not where it should be; it is tried again.
+/// Why a card is not where it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undelivered {
-    /// For the log and the delivery's row.
+    /// For the log and the delivery's row; of `never`, also what to do about it.
     pub why: String,
-    /// What the platform asks for (`Retry-After`); None: the outbox backs off.
+    /// What the platform asks for (`Retry-After`): until then nothing more is sent to this room. None: the outbox backs off.
     pub after: Option<Duration>,
+    /// What follows.
+    pub kind: Kind,
+}
+
+/// What follows from a card's not being delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It is tried again, for a day.
+    Later,
     /// Nothing went wrong: it waits its turn.
-    pub paced: bool,
+    Paced,
+    /// Somebody deleted the message that was to be edited: it is posted anew, once.
+    Gone,
+    /// The room takes nothing (archived, not invited) until a person changes that: it is tried again for an hour.
+    Never,
 }
 
 impl Undelivered {
-    /// Tried again when the outbox sees fit.
-    pub fn later(why: impl ToString) -> Undelivered {
-        Undelivered { why: why.to_string(), after: None, paced: false }
+    fn of(kind: Kind, why: impl ToString) -> Undelivered {
+        Undelivered { why: why.to_string(), after: None, kind }
     }
 
-    /// Tried again after `wait`, when its turn has come: the platform takes only so many messages at a time.
-    pub fn paced(wait: Duration) -> Undelivered {
-        Undelivered { why: "waits its turn".into(), after: Some(wait), paced: true }
+    /// See [`Kind::Later`].
+    pub fn later(why: impl ToString) -> Undelivered {
+        Undelivered::of(Kind::Later, why)
     }
+
+    /// Tried again after `wait`, when its turn has come: the platform takes only so many messages at a time. A door never
+    /// waits inside `deliver`.
+    pub fn paced(wait: Duration) -> Undelivered {
+        Undelivered { after: Some(wait), ..Undelivered::of(Kind::Paced, "waits its turn") }
+    }
+
+    /// See [`Kind::Gone`]. What is delivered again then has no `message`.
+    pub fn gone(why: impl ToString) -> Undelivered {
+        Undelivered::of(Kind::Gone, why)
+    }
+
+    /// See [`Kind::Never`].
+    pub fn never(why: impl ToString) -> Undelivered {
+        Undelivered::of(Kind::Never, why)
+    }
+}
+
+/// One line of `petrel check`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// It is right.
+    Good {
+        /// `slack`, `cluster prod-eu`.
+        what: String,
+        /// What was found.
+        text: String,
+    },
+    /// It works, but somebody may miss something.
+    Mind {
+        /// As above.
+        what: String,
+        /// What was found.
+        text: String,
+        /// What to do about it.
+        mend: String,
+    },
+    /// It will not work.
+    Bad {
+        /// As above.
+        what: String,
+        /// What was found.
+        text: String,
+        /// What to do about it.
+        mend: String,
+    },
 }
 
 /// The console's rooms: messages are rows.

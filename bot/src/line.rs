@@ -3,6 +3,7 @@
 use crate::{
     app::App,
     card::{Card, Tone},
+    config::Notice,
     draw,
     grammar::{AskLine, Context, Line, OwnLine, QueryLine, parse},
 };
@@ -131,8 +132,8 @@ async fn ask(app: &App, caller: &Caller, line: AskLine, text: &str) -> Result<Re
             if break_glass
                 && !matches!(request.state, ledger::RequestState::Refused | ledger::RequestState::Planned)
             {
-                for room in &app.config.console.rooms {
-                    app.ledger.show(request.id, &Place(format!("console:{}", room.name))).await?;
+                for place in app.config.hearing(Notice::BreakGlass, &target.cluster) {
+                    app.ledger.show(request.id, place).await?;
                 }
             }
             Ok(Reply::Request(request))

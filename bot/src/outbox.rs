@@ -4,7 +4,7 @@
 use crate::{
     app::App,
     card::Card,
-    door::{Door, Undelivered},
+    door::{Door, Kind, Undelivered},
     draw,
 };
 use futures::{StreamExt, stream};
@@ -70,8 +70,8 @@ async fn deliver(app: &App, door: &dyn Door, delivery: &Delivery) {
             app.metrics.delivery(started.elapsed());
             app.ledger.delivered(delivery, &message).await.map(|_| ())
         }
-        Err(Undelivered { why, after, paced }) => {
-            match paced {
+        Err(Undelivered { why, after, kind }) => {
+            match kind == Kind::Paced {
                 true => {
                     tracing::debug!(card.id = %delivery.card, place = %delivery.place, ?after, "a card waits its turn")
                 }

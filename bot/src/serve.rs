@@ -1,7 +1,9 @@
 //! `petrel serve`: starts what is configured, and stops it in order. One token says stop to everything; a second signal
 //! does not wait.
 
-use crate::{api, app::App, checkpoint, config::Config, console, database, door::Rooms, inbox, outbox};
+use crate::{
+    api, app::App, checkpoint, config::Config, console, database, discord, door::Rooms, inbox, outbox, slack,
+};
 use actions::{
     policy::PolicyHandle,
     runner::{Runner, RunnerConfig},
@@ -25,7 +27,14 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Every page and call.
 pub fn router(app: App) -> axum::Router {
     let log = TraceLayer::new_for_http();
-    console::router().merge(api::router()).with_state(app).layer(log).layer(CatchPanicLayer::new())
+    let mut router = console::router().merge(api::router());
+    if app.config.slack.is_some() {
+        router = router.merge(slack::router());
+    }
+    if app.config.discord.is_some() {
+        router = router.merge(discord::router());
+    }
+    router.with_state(app).layer(log).layer(CatchPanicLayer::new())
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -93,6 +102,12 @@ pub fn start(app: &App, tasks: &TaskTracker) {
     tasks.spawn(listen(app.clone()));
     tasks.spawn(inbox::work(app.clone()));
     tasks.spawn(outbox::work(app.clone(), Arc::new(Rooms(app.ledger.clone()))));
+    if app.config.slack.is_some() {
+        slack::start(app, tasks);
+    }
+    if app.config.discord.is_some() {
+        discord::start(app, tasks);
+    }
     tasks.spawn(sweep(app.clone()));
     tasks.spawn({
         let (policy, stop) = (app.policy.clone(), app.stop.clone());

@@ -86,8 +86,8 @@ impl World {
         let config = format!(
             "[database]\nprivate = \"unused\"\n[policy]\nfile = \"unused\"\n\
              [[cluster]]\nname = \"prod-eu\"\nkubeconfig = \"{}\"\nlabels = {{ production = \"true\" }}\n\
-             [[console.room]]\nname = \"ops\"\ncluster = \"prod-eu\"\nnamespace = \"shop\"\n\
-             [[console.room]]\nname = \"lobby\"\n",
+             [[room]]\nplace = \"console:ops\"\ncluster = \"prod-eu\"\nnamespace = \"shop\"\n\
+             [[room]]\nplace = \"console:lobby\"\n",
             kubeconfig.display()
         );
         let config = Config::parse(Path::new("/petrel.toml"), &config, &|_| None).unwrap();

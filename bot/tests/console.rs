@@ -45,8 +45,8 @@ file = "unused"
 name = "prod-eu"
 server = "http://SILENT"
 labels = { production = "true" }
-[[console.room]]
-name = "ops"
+[[room]]
+place = "console:ops"
 [[console.person]]
 person = "ann"
 token_env = "ANN"

@@ -156,8 +156,8 @@ name = "dead"
 server = "http://127.0.0.1:9"
 timeout_s = 2
 
-[[console.room]]
-name = "ops"
+[[room]]
+place = "console:ops"
 cluster = "test"
 
 [runner]

@@ -1,6 +1,11 @@
 //! `petrel check`: one line for each thing that must be right before `serve`, and how to mend what is not.
 
-use crate::{config::Config, database};
+use crate::{
+    config::{Config, Notice},
+    database, discord,
+    door::Checked,
+    slack,
+};
 use actions::{
     cluster::Clusters,
     policy::{Policy, PolicyHandle},
@@ -23,6 +28,13 @@ pub async fn check(file: &Path) -> Result<ExitCode> {
         }
     };
     policy(&config, &mut report);
+    rooms(&config, &mut report);
+    if config.slack.is_some() {
+        report.take(slack::check(&config).await);
+    }
+    if config.discord.is_some() {
+        report.take(discord::check(&config).await);
+    }
     database(&config, &mut report).await;
     clusters(&config, &mut report).await;
     Ok(if report.faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -45,6 +57,16 @@ impl Report {
         self.faults += 1;
         println!("BAD   {what}: {text}; {mend}");
     }
+
+    fn take(&mut self, lines: Vec<Checked>) {
+        for line in lines {
+            match line {
+                Checked::Good { what, text } => self.good(&what, &text),
+                Checked::Mind { what, text, mend } => self.mind(&what, &text, &mend),
+                Checked::Bad { what, text, mend } => self.bad(&what, &text, &mend),
+            }
+        }
+    }
 }
 
 fn policy(config: &Config, report: &mut Report) {
@@ -59,7 +81,7 @@ fn policy(config: &Config, report: &mut Report) {
         "policy",
         &format!("{}, version {}, {people} people", config.policy.display(), policy.version()),
     );
-    let console = config.console.people.iter().map(|person| format!("console:{}", person.person));
+    let console = config.people.iter().map(|person| format!("console:{}", person.person));
     let api = config.api.iter().map(|token| format!("api:{}", token.name));
     for actor in console.chain(api).filter(|actor| is_stranger(&policy, actor)) {
         report.mind(
@@ -67,6 +89,30 @@ fn policy(config: &Config, report: &mut Report) {
             &format!("{actor} has a token and is nobody"),
             "add it to a person's identities, or take the token away",
         );
+    }
+}
+
+/// Is there somebody to hear what nobody should miss, and a door to every room?
+fn rooms(config: &Config, report: &mut Report) {
+    let door = |platform: &str| match platform {
+        "slack" => config.slack.is_some(),
+        "discord" => config.discord.is_some(),
+        _ => true,
+    };
+    for room in config.rooms.iter().filter(|room| !door(room.place.platform())) {
+        let (what, platform) = (format!("room {}", room.place), room.place.platform());
+        report.mind(&what, &format!("there is no [{platform}]"), "add that table, or take the room away");
+    }
+    for cluster in &config.clusters {
+        for notice in [Notice::Unknown, Notice::BreakGlass] {
+            if config.hearing(notice, &cluster.name).next().is_none() {
+                report.mind(
+                    &format!("cluster {}", cluster.name),
+                    &format!("no room hears its \"{}\" notices", notice.as_str()),
+                    "name it in a [[room]]'s notices",
+                );
+            }
+        }
     }
 }
 

@@ -67,6 +67,10 @@ fn draw(health: &[Health]) -> Card {
     };
     let header =
         ["cluster", "version", "nodes ready", "answers in", "labels", "state"].map(String::from).to_vec();
-    let table = (!health.is_empty()).then(|| Table { header, rows: health.iter().map(row).collect() });
+    let table = (!health.is_empty()).then(|| Table {
+        header,
+        rows: health.iter().map(row).collect(),
+        links: Vec::new(),
+    });
     Card { table, link: Some("/clusters".into()), ..Card::titled(tone, title) }
 }

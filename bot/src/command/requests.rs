@@ -110,7 +110,11 @@ pub fn draw(title: &str, requests: &[Request], none: &str) -> Card {
     match requests {
         [] => Card { text: Some(none.into()), ..Card::titled(Tone::Neutral, title) },
         some => Card {
-            table: Some(Table { header, rows: some.iter().map(row).collect() }),
+            table: Some(Table {
+                header,
+                rows: some.iter().map(row).collect(),
+                links: some.iter().map(|request| format!("/requests/{}", request.id)).collect(),
+            }),
             footer: Some("`request <ID>` shows one.".into()),
             link: Some("/requests".into()),
             ..Card::titled(Tone::Neutral, format!("{title} ({})", some.len()))

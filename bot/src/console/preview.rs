@@ -41,22 +41,7 @@ fn clicks(from: &'static str) -> Clicks {
 }
 
 fn plain(tone: Tone, title: &str) -> Card {
-    Card {
-        tone,
-        title: title.into(),
-        status: None,
-        cluster: None,
-        text: None,
-        fields: vec![],
-        table: None,
-        code: None,
-        steps: vec![],
-        buttons: vec![],
-        footer: None,
-        link: None,
-        request: None,
-        digest: None,
-    }
+    Card::titled(tone, title)
 }
 
 fn button(id: &str, label: &str, style: &str) -> Button {
@@ -152,6 +137,7 @@ fn room_page() -> Markup {
             rows: ["checkout-6f7c9d5b8-2xk4p", "checkout-6f7c9d5b8-9qwzn", "checkout-6f7c9d5b8-tr5vd"]
                 .map(|name| [name, "1/1", "Running", "0", "3d"].map(String::from).to_vec())
                 .to_vec(),
+            links: Vec::new(),
         }),
         ..plain(Tone::Neutral, "Pods in staging/shop")
     };

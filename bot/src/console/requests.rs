@@ -197,9 +197,10 @@ pub(super) async fn live(
     let filter = EntryFilter { request: Some(id), limit: ENTRIES, ..EntryFilter::default() };
     let entries = app.ledger.entries(&filter).await?;
     let card = super::request_card(app, &view);
-    let rooms = &app.config.console.rooms;
-    let asked_in = view.request.ask.place.as_ref().and_then(|place| app.config.room(place));
-    let room = asked_in.or(rooms.first()).map(|room| room.name.clone()).unwrap_or_default();
+    let asked_in = view.request.ask.place.as_ref();
+    let asked_in = app.config.console_rooms().find(|room| Some(&room.place) == asked_in);
+    let room = asked_in.or(app.config.console_rooms().next());
+    let room = room.map(|room| room.name().to_string()).unwrap_or_default();
     let clicks = Clicks { csrf: viewer.csrf.clone(), room, from: "request" };
     Ok(Some(drawn::request(&view, &card, &entries, &clicks, told)))
 }

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     app::App,
     card::Card,
+    config,
     inbox::{self, Handled},
 };
 use axum::{
@@ -49,7 +50,7 @@ pub(super) fn place(app: &App, room: &str) -> Result<Place, Problem> {
 
 /// The room shown first.
 fn first(app: &App) -> &str {
-    app.config.console.rooms.first().map_or("ops", |room| room.name.as_str())
+    app.config.console_rooms().next().map_or("ops", config::Room::name)
 }
 
 /// `GET /`.
@@ -84,7 +85,7 @@ async fn draw(
     Ok(Room {
         viewer,
         room,
-        rooms: app.config.console.rooms.iter().map(|room| room.name.as_str()).collect(),
+        rooms: app.config.console_rooms().map(config::Room::name).collect(),
         cluster: app.config.room(&place).and_then(|room| room.cluster.as_deref()),
         clusters: &app.clusters.names(),
         reader: Reader { actor: &viewer.actor, clicks, notice: told.notice.as_ref() },

@@ -93,7 +93,7 @@ fn hmac(key: &[u8]) -> Hmac<Sha256> {
 pub fn person_of<'a>(app: &'a App, offered: &str) -> Option<&'a str> {
     let offered = Sha256::digest(offered.as_bytes());
     let mut found = None;
-    for known in &app.config.console.people {
+    for known in &app.config.people {
         if Sha256::digest(known.token.expose_secret().as_bytes()).ct_eq(&offered).into() {
             found = Some(known.person.as_str());
         }
@@ -131,7 +131,7 @@ pub fn end(app: &App) -> String {
 }
 
 fn token_of<'a>(app: &'a App, person: &str) -> Option<&'a SecretString> {
-    app.config.console.people.iter().find(|known| known.person == person).map(|known| &known.token)
+    app.config.people.iter().find(|known| known.person == person).map(|known| &known.token)
 }
 
 fn cookie_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

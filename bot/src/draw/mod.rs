@@ -27,7 +27,7 @@ pub fn answer(answer: Answer) -> Card {
             footer = Some(format!("{} more rows; ask for a namespace or a name.", rows.len() - MOST_ROWS));
             rows.truncate(MOST_ROWS);
         }
-        Table { header, rows }
+        Table { header, rows, links: Vec::new() }
     });
     // The end of a log is what people look for.
     let code = code.map(|code| Code { language: "text".into(), text: tail(&code) });

@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn a_table_lines_up_and_escape_sequences_are_harmless() {
         let rows = vec![vec!["a".into(), "\u{1b}[31mred".into()], vec!["longer".into(), "x".into()]];
-        let table = Some(Table { header: vec!["name".into(), "value".into()], rows });
+        let table = Some(Table { header: vec!["name".into(), "value".into()], rows, links: Vec::new() });
         let card = Card { table, ..Card::titled(Tone::Neutral, "Pods") };
         insta::assert_snapshot!(text(&card, str::to_string), @r"
         Pods

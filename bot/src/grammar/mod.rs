@@ -116,6 +116,16 @@ pub fn parse(text: &str, context: &Context<'_>) -> Result<Line, Box<Card>> {
     })
 }
 
+/// Is there a command of this name? `break-glass` counts as one.
+pub fn is_command(name: &str) -> bool {
+    name == BREAK_GLASS || entry(name).is_some()
+}
+
+/// Is it about Petrel itself, such as help?
+pub fn is_about(name: &str) -> bool {
+    entry(name).is_some_and(|entry| entry.group() == "About")
+}
+
 /// A line that gives no command.
 enum Failed {
     /// `--help`, or nothing at all.

@@ -57,3 +57,7 @@ id!(
     /// One line or click that came in through a door.
     InboxId
 );
+id!(
+    /// A picture on cards.
+    PictureId
+);

@@ -20,10 +20,13 @@ name = "prod-eu"
 kubeconfig = "kubeconfig"
 context = "prod"
 labels = { production = "true" }
-[[console.room]]
-name = "ops"
+[[room]]
+place = "slack:T1:C9"
 cluster = "prod-eu"
 namespace = "shop"
+commands = ["get", "restart"]
+notices = ["approvals", "break-glass"]
+notice_clusters = ["prod-eu"]
 [[console.person]]
 person = "ann"
 token_env = "ANN"
@@ -55,9 +58,9 @@ fn a_configuration_is_read_or_the_mistake_is_located_in_the_file() {
         Err(ConfigError::Syntax { line, column, .. }) => assert_inside(text, line, column),
         Err(error) => assert!(error.to_string().starts_with("/nowhere/petrel.toml: "), "{error}"),
         Ok(config) => {
-            for room in &config.console.rooms {
-                let place = ledger::Place(format!("console:{}", room.name));
-                assert_eq!(config.room(&place).map(|found| &found.name), Some(&room.name));
+            assert!(config.console_rooms().next().is_some(), "the console has a room");
+            for room in &config.rooms {
+                assert_eq!(config.room(&room.place), Some(room), "two rooms in one place");
             }
             let mut names: Vec<&str> = config.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
             names.sort_unstable();

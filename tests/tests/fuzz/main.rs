@@ -9,5 +9,6 @@ mod grammar;
 mod mutant;
 mod patch;
 mod policy;
+mod press;
 mod target;
 mod words;

@@ -131,11 +131,11 @@ labels = { production = "true", region = "eu" }
 name = "staging"
 kubeconfig = "staging.kubeconfig"
 
-[[console.room]]
-name = "ops"
+[[room]]
+place = "console:ops"
 
-[[console.room]]
-name = "staging"
+[[room]]
+place = "console:staging"
 cluster = "staging"
 namespace = "shop"
 "#;

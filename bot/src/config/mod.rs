@@ -1,6 +1,13 @@
 //! `petrel.toml`: one typed file. Unknown keys are refused with line and column, a few keys can be overridden from the
 //! environment, secrets come from files or the environment and are never printed.
 
+mod room;
+mod secret;
+
+pub use room::{Notice, Room};
+pub(crate) use secret::secret;
+
+use crate::{discord, slack};
 use actions::cluster::ClusterConfig;
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
@@ -24,8 +31,14 @@ pub struct Config {
     pub policy: PathBuf,
     /// `[[cluster]]`, in order.
     pub clusters: Vec<ClusterConfig>,
-    /// `[console]`.
-    pub console: Console,
+    /// `[[room]]`, in order; at least one of the console, which is shown first there.
+    pub rooms: Vec<Room>,
+    /// `[[console.person]]`: who may sign in to the console, each with a token.
+    pub people: Vec<ConsolePerson>,
+    /// `[slack]`.
+    pub slack: Option<slack::Config>,
+    /// `[discord]`.
+    pub discord: Option<discord::Config>,
     /// `[[api.token]]`.
     pub api: Vec<ApiToken>,
     /// `[audit]`; none: no checkpoints are written outside the database.
@@ -64,27 +77,6 @@ pub enum DatabaseSource {
     },
     /// A private Postgres that Petrel starts, with its data in this folder.
     Private(PathBuf),
-}
-
-/// The console: its rooms and who may sign in.
-#[derive(Clone, Debug)]
-pub struct Console {
-    /// At least one; the first is shown first.
-    pub rooms: Vec<Room>,
-    /// Who may sign in, each with a token.
-    pub people: Vec<ConsolePerson>,
-}
-
-/// A chat room of the console: place `console:<name>`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Room {
-    /// Lower case letters, digits and dashes.
-    pub name: String,
-    /// Meant when a command has no `-c`. The card always shows it.
-    pub cluster: Option<String>,
-    /// Meant when a command has no `-n`.
-    pub namespace: Option<String>,
 }
 
 /// Someone who may sign in to the console; actor `console:<person>`.
@@ -190,10 +182,23 @@ impl Config {
         raw.resolve(&base, env).map_err(|message| ConfigError::Invalid { file: file.to_path_buf(), message })
     }
 
-    /// The room of a place, if the console has it.
+    /// What is special about a place, if it is listed.
     pub fn room(&self, place: &ledger::Place) -> Option<&Room> {
-        (place.platform() == "console")
-            .then(|| self.console.rooms.iter().find(|room| room.name == place.room()))?
+        self.rooms.iter().find(|room| room.place == *place)
+    }
+
+    /// The console's rooms, in order.
+    pub fn console_rooms(&self) -> impl Iterator<Item = &Room> {
+        self.rooms.iter().filter(|room| room.place.platform() == "console")
+    }
+
+    /// Where a notice about a cluster is posted.
+    pub fn hearing<'a>(
+        &'a self,
+        notice: Notice,
+        cluster: &'a str,
+    ) -> impl Iterator<Item = &'a ledger::Place> {
+        self.rooms.iter().filter(move |room| room.hears(notice, cluster)).map(|room| &room.place)
     }
 
     /// Absolute address of a path in the console.
@@ -223,8 +228,12 @@ struct Raw {
     policy: RawPolicy,
     #[serde(default, rename = "cluster")]
     clusters: Vec<ClusterConfig>,
+    #[serde(default, rename = "room")]
+    rooms: Vec<Room>,
     #[serde(default)]
     console: RawConsole,
+    slack: Option<slack::Raw>,
+    discord: Option<discord::Raw>,
     #[serde(default)]
     api: RawApi,
     audit: Option<RawAudit>,
@@ -257,8 +266,6 @@ struct RawPolicy {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawConsole {
-    #[serde(default, rename = "room")]
-    rooms: Vec<Room>,
     #[serde(default, rename = "person")]
     people: Vec<RawPerson>,
 }
@@ -368,17 +375,17 @@ impl Raw {
         }
         unique("[[cluster]] name", clusters.iter().map(|cluster| cluster.name.as_str()))?;
 
-        let mut rooms = self.console.rooms;
-        if rooms.is_empty() {
-            rooms.push(Room { name: "ops".into(), cluster: None, namespace: None });
-        }
-        unique("[[console.room]] name", rooms.iter().map(|room| room.name.as_str()))?;
+        let mut rooms = self.rooms;
+        let names: BTreeSet<&str> = clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+        let mut places = BTreeSet::new();
         for room in &rooms {
-            if let Some(cluster) = &room.cluster
-                && !clusters.iter().any(|known| known.name == *cluster)
-            {
-                return Err(format!("room {}: there is no [[cluster]] named {cluster}", room.name));
+            room.check(&names)?;
+            if !places.insert(&room.place) {
+                return Err(format!("[[room]] place = \"{}\" is there twice", room.place));
             }
+        }
+        if !rooms.iter().any(|room| room.place.platform() == "console") {
+            rooms.insert(0, Room::console("ops"));
         }
 
         let people = self.console.people.into_iter();
@@ -389,6 +396,8 @@ impl Raw {
         });
         let people = tokens("console.person", people.collect(), base, env)?;
         let api = tokens("api.token", self.api.tokens, base, env)?;
+        let slack = self.slack.map(|slack| slack.resolve(base, env)).transpose()?;
+        let discord = self.discord.map(|discord| discord.resolve(base, env)).transpose()?;
         let audit = match self.audit {
             None => None,
             Some(audit) => Some(Audit {
@@ -413,10 +422,10 @@ impl Raw {
             database: Database { source, connections },
             policy,
             clusters,
-            console: Console {
-                rooms,
-                people: people.into_iter().map(|(person, token)| ConsolePerson { person, token }).collect(),
-            },
+            rooms,
+            people: people.into_iter().map(|(person, token)| ConsolePerson { person, token }).collect(),
+            slack,
+            discord,
             api: api.into_iter().map(|(name, token)| ApiToken { name, token }).collect(),
             audit,
             runner: Runner { concurrency, lease },
@@ -428,9 +437,7 @@ impl Raw {
 fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(), String> {
     let mut seen = BTreeSet::new();
     for name in names {
-        let fits = (1..=40).contains(&name.len())
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if !fits {
+        if !is_name(name) {
             return Err(format!(
                 "{what} = \"{name}\" must be lower case letters, digits and dashes, at most 40"
             ));
@@ -440,6 +447,11 @@ fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(), St
         }
     }
     Ok(())
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=40).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 fn duration(
@@ -464,19 +476,10 @@ fn tokens(
     unique(&format!("[[{table}]] name"), raw.iter().map(|token| token.name.as_str()))?;
     let mut all: Vec<(String, SecretString)> = Vec::with_capacity(raw.len());
     for RawToken { name, token_file, token_env } in raw {
-        let token = match (token_file, token_env) {
-            (Some(file), None) => {
-                let file = base.join(file);
-                std::fs::read_to_string(&file).map_err(|error| {
-                    format!("[[{table}]] {name}: cannot read token_file {}: {error}", file.display())
-                })?
-            }
-            (None, Some(variable)) => env(&variable).ok_or_else(|| {
-                format!("[[{table}]] {name}: token_env {variable} is not set in the environment")
-            })?,
-            _ => return Err(format!("[[{table}]] {name} needs one of token_file and token_env")),
-        };
-        let token = token.trim();
+        let table_of_one = format!("[[{table}]] {name}");
+        let token = secret(&table_of_one, "token", token_file, token_env, base, env)?
+            .ok_or_else(|| format!("{table_of_one} needs one of token_file and token_env"))?;
+        let token = token.expose_secret();
         if token.len() < TOKEN_CHARS || !token.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(format!(
                 "[[{table}]] {name}: the token must be at least {TOKEN_CHARS} printable ASCII characters without \
@@ -511,7 +514,7 @@ mod tests {
     fn the_least_config_has_a_room_and_sane_defaults() {
         let config = parse(LEAST).unwrap();
         assert_eq!(config.server.listen.to_string(), "127.0.0.1:8420");
-        assert_eq!(config.console.rooms[0].name, "ops");
+        assert_eq!(config.rooms[0].name(), "ops");
         assert_eq!(config.policy, Path::new("/etc/petrel/policy.toml"));
         assert!(
             matches!(config.database.source, DatabaseSource::Private(dir) if dir == Path::new("/etc/petrel/data"))
@@ -548,7 +551,7 @@ mod tests {
         };
         let both = format!("{LEAST}{}{}", person("ann", "A"), person("bob", "B"));
         let good = parse_with(&both, &[("A", "0123456789abcdef"), ("B", "fedcba9876543210")]).unwrap();
-        assert_eq!(good.console.people[1].token.expose_secret(), "fedcba9876543210");
+        assert_eq!(good.people[1].token.expose_secret(), "fedcba9876543210");
         let same = parse_with(&both, &[("A", "0123456789abcdef"), ("B", "0123456789abcdef")]).unwrap_err();
         assert!(same.contains("bob and ann have the same token"), "{same}");
         let short = parse_with(&both, &[("A", "short"), ("B", "fedcba9876543210")]).unwrap_err();
@@ -558,10 +561,43 @@ mod tests {
     }
 
     #[test]
-    fn a_room_may_only_default_to_a_cluster_that_is_there() {
-        let error =
-            parse(&format!("{LEAST}[[console.room]]\nname = \"shop\"\ncluster = \"prod\"\n")).unwrap_err();
-        assert!(error.contains("room shop: there is no [[cluster]] named prod"), "{error}");
+    fn a_room_may_only_name_what_is_there() {
+        let room = |text: &str| {
+            let cluster = "[[cluster]]\nname = \"prod\"\nserver = \"http://127.0.0.1:1\"\n";
+            parse(&format!("{LEAST}{cluster}[[room]]\nplace = {text}\n"))
+        };
+        let error = |text: &str| room(text).unwrap_err();
+        assert!(error("\"console:shop\"\ncluster = \"pord\"").contains("there is no [[cluster]] named pord"));
+        assert!(error("\"console:shop\"\ncommands = [\"reboot\"]").contains("there is no command reboot"));
+        assert!(error("\"console:shop\"\nnotices = [\"all\"]").contains("unknown variant `all`"));
+        for place in ["shop", "console:Shop", "slack:C1", "slack:T1:C1:9", "irc:a:b", "discord:1:<@2>"] {
+            assert!(error(&format!("\"{place}\"")).contains("such as console:ops"), "{place}");
+        }
+        let twice = error("\"slack:T1:C1\"\n[[room]]\nplace = \"slack:T1:C1\"");
+        assert!(twice.contains("is there twice"), "{twice}");
+    }
+
+    #[test]
+    fn what_nobody_should_miss_is_heard_in_every_room_that_does_not_say_otherwise() {
+        let rooms = "[[cluster]]\nname = \"prod\"\nserver = \"http://127.0.0.1:1\"\n\
+            [[room]]\nplace = \"slack:T1:C1\"\nnotices = [\"approvals\"]\nnotice_clusters = [\"prod\"]\n\
+            [[room]]\nplace = \"discord:1:2\"\n";
+        let config = parse(&format!("{LEAST}{rooms}")).unwrap();
+        let hearing = |notice, cluster| -> Vec<String> {
+            config.hearing(notice, cluster).map(ToString::to_string).collect()
+        };
+        assert_eq!(hearing(Notice::Approvals, "prod"), ["slack:T1:C1"]);
+        assert!(hearing(Notice::Approvals, "staging").is_empty());
+        assert_eq!(hearing(Notice::Unknown, "prod"), ["console:ops", "discord:1:2"]);
+        assert_eq!(hearing(Notice::BreakGlass, "staging"), ["console:ops", "discord:1:2"]);
+    }
+
+    #[test]
+    fn a_room_takes_what_it_lists_and_help() {
+        let config =
+            parse(&format!("{LEAST}[[room]]\nplace = \"slack:T1:C1\"\ncommands = [\"get\"]\n")).unwrap();
+        let room = config.room(&ledger::Place("slack:T1:C1".into())).unwrap();
+        assert!(room.takes("get") && room.takes("help") && !room.takes("restart"));
     }
 
     #[test]
