@@ -6,6 +6,7 @@ mod card;
 mod checkpoint;
 mod config;
 mod grammar;
+mod heal;
 mod mutant;
 mod patch;
 mod policy;

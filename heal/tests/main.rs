@@ -1,0 +1,4 @@
+//! What `heal` promises, from outside.
+
+mod event;
+mod language;
