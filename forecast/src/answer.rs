@@ -1,5 +1,7 @@
 //! The output: numbers, how sure they are, and everything a person needs to judge them.
 
+use crate::spread::Spread;
+
 /// A forecast with its intervals and its reasons.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forecast {
@@ -14,6 +16,8 @@ pub struct Forecast {
     /// What was found in the input before fitting.
     pub cleaning: Cleaning,
     pub(crate) spread: Spread,
+    /// No outcome lies below it.
+    pub(crate) floor: f64,
 }
 
 /// An interval for each step ahead.
@@ -66,16 +70,52 @@ pub struct Changepoint {
 pub enum MemberKind {
     /// The last value.
     Naive,
-    /// The last value at the same place of the season.
+    /// The median of the last `window` values.
+    Recent {
+        /// How many.
+        window: usize,
+    },
+    /// The last value at the same place of the shortest season.
     SeasonalNaive,
+    /// The median of the same place in the last few seasons.
+    SeasonalMedian {
+        /// The season's length in steps.
+        period: usize,
+    },
+    /// Exponential smoothing of the level under a profile of medians.
+    Smoothing,
+    /// The theta method on the seasonally adjusted series.
+    Theta,
+    /// Seasons on a flat level, autoregression on the residuals.
+    FlatTrend,
+    /// Piecewise-linear trend and seasons, autoregression on the residuals.
+    Trend,
+    /// The same on the log scale.
+    LogTrend,
+    /// Autoregression of the differences to the season before.
+    Differenced {
+        /// The season's length in steps.
+        period: usize,
+        /// On the log scale.
+        log: bool,
+    },
 }
 
 impl std::fmt::Display for MemberKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            MemberKind::Naive => "naive",
-            MemberKind::SeasonalNaive => "seasonal naive",
-        })
+        match self {
+            MemberKind::Naive => f.write_str("naive"),
+            MemberKind::Recent { window } => write!(f, "median of the last {window}"),
+            MemberKind::SeasonalNaive => f.write_str("seasonal naive"),
+            MemberKind::SeasonalMedian { period } => write!(f, "median of seasons of {period}"),
+            MemberKind::Smoothing => f.write_str("exponential smoothing"),
+            MemberKind::Theta => f.write_str("theta"),
+            MemberKind::FlatTrend => f.write_str("seasons, flat trend"),
+            MemberKind::Trend => f.write_str("trend and seasons"),
+            MemberKind::LogTrend => f.write_str("log trend and seasons"),
+            MemberKind::Differenced { period, log: false } => write!(f, "differences at {period}"),
+            MemberKind::Differenced { period, log: true } => write!(f, "log differences at {period}"),
+        }
     }
 }
 
@@ -128,17 +168,6 @@ pub struct Cleaning {
     pub spikes: Vec<usize>,
 }
 
-/// The distribution of outcomes around the mean: one pool of scaled errors, and a scale per step.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Spread {
-    /// Scaled errors (actual - forecast) of the backtest, ascending.
-    pub pool: Vec<f64>,
-    /// What one unit of them is at each step.
-    pub scale: Vec<f64>,
-    /// No outcome lies below zero.
-    pub non_negative: bool,
-}
-
 impl Forecast {
     /// The central interval that should hold `level` (0 to 1) of the outcomes. A wider level always contains a narrower one,
     /// and all contain the mean.
@@ -152,26 +181,9 @@ impl Forecast {
 
     /// The value of each step that a share `p` (0 to 1) of the outcomes stays below. To plan capacity, ask for a high one.
     pub fn quantile(&self, p: f64) -> Vec<f64> {
-        let unit = self.spread.unit(p);
-        let step = |(&mean, &scale): (&f64, &f64)| {
-            let value = mean + unit * scale;
-            let value = if value.is_finite() { value } else { f64::MAX.copysign(unit) };
-            if self.spread.non_negative { value.max(0.0) } else { value }
-        };
-        self.mean.iter().zip(&self.spread.scale).map(step).collect()
-    }
-}
-
-impl Spread {
-    /// The quantile of the pooled errors, with the finite-sample rank of conformal prediction on either side.
-    fn unit(&self, p: f64) -> f64 {
-        let n = self.pool.len();
-        if n == 0 {
-            return 0.0;
-        }
         let p = if p.is_finite() { p.clamp(0.0, 1.0) } else { 0.5 };
-        let rank = (p * (n + 1) as f64 - 1.0).clamp(0.0, (n - 1) as f64);
-        let (below, part) = (rank.floor() as usize, rank.fract());
-        self.pool[below] + part * (self.pool[(below + 1).min(n - 1)] - self.pool[below])
+        let unit = self.spread.unit(p);
+        let step = |(mean, scale): (&f64, &f64)| (mean + unit * scale).clamp(self.floor, f64::MAX);
+        self.mean.iter().zip(&self.spread.scale).map(step).collect()
     }
 }

@@ -20,10 +20,24 @@
 //! knowledge of what the numbers measure.
 
 mod answer;
+mod autoregression;
+mod basis;
+mod clean;
+mod combine;
+mod dense;
+mod errors;
+mod history;
+mod lasso;
+mod member;
 mod model;
 mod options;
 mod refusal;
+mod scale;
+mod season;
 mod series;
+mod spread;
+mod stat;
+mod structure;
 
 pub use answer::{
     Backtest, Changepoint, Cleaning, Components, Errors, Forecast, Interval, Member, MemberKind, Season,
