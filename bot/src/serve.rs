@@ -29,7 +29,7 @@ pub fn router(app: App) -> axum::Router {
     let log = TraceLayer::new_for_http();
     let mut router = console::router().merge(api::router());
     if app.config.slack.is_some() {
-        router = router.merge(slack::router());
+        router = router.merge(slack::router(&app));
     }
     if app.config.discord.is_some() {
         router = router.merge(discord::router());

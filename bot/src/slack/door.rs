@@ -1,0 +1,334 @@
+//! The way out: cards as Slack messages.
+//!
+//! At least once, with identity: a message carries its card's id as metadata. When a post may have happened and nobody knows, the
+//! channel's newest messages are searched for it, and it is edited instead of posted again. What that cannot see: messages in
+//! channels whose history the app may not read, more than 300 messages back, and ephemeral ones and answers at a
+//! response_url, which Slack shows nobody again. These may come twice after a lost answer.
+
+use super::{
+    api::{Api, Posted},
+    draw::{self, Message},
+    pace::{Method, Pace},
+    reply::ReplyWith,
+    trouble::Failure,
+};
+use crate::{
+    card::Card,
+    door::{Door, Undelivered},
+};
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use ledger::{Actor, CardId, Delivery, Place};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// A delivery's lease is 10 s; whatever takes longer is another worker's.
+const WITHIN: Duration = Duration::from_secs(8);
+/// What may have happened may also still be happening.
+const UNCLEAR: Duration = Duration::from_secs(5);
+/// No call is made for so long after Slack refused the token.
+const CLOSED: Duration = Duration::from_secs(30);
+/// Clocks differ; messages this much older than the card are looked at too.
+const SKEW: u64 = 120;
+/// The message id of what Slack lets nobody edit: ephemeral messages, answers at a response_url.
+const GONE: &str = "unseen";
+/// Behind the id of a message that took the place of a deleted one.
+const AGAIN: &str = "#again";
+
+/// Slack, outwards.
+pub struct Slack {
+    api: Arc<Api>,
+    address: Box<dyn Fn(&str) -> String + Send + Sync>,
+    pace: Mutex<Pace>,
+    /// Deliveries that surely left nothing behind when they were last tried, by card and place.
+    clean: Mutex<HashMap<(CardId, Place), i64>>,
+}
+
+impl Slack {
+    /// Links lead to `address`.
+    pub fn new(api: Arc<Api>, address: impl Fn(&str) -> String + Send + Sync + 'static) -> Slack {
+        Slack { api, address: Box::new(address), pace: Mutex::default(), clean: Mutex::default() }
+    }
+
+    async fn send(&self, delivery: &Delivery, card: &Card) -> Result<String, Undelivered> {
+        let channel = channel(&delivery.place)?;
+        let message = draw::message(card, &self.address);
+        let reply = ReplyWith::of(delivery, Timestamp::now());
+        if let Some(actor) = &delivery.only_for {
+            return self.whisper(delivery, channel, actor, reply, &message).await;
+        }
+        match delivery.message.as_deref() {
+            None => self.post(delivery, channel, reply, &message).await,
+            Some(GONE) => Ok(GONE.into()),
+            Some(id) => self.edit(delivery, id, &message).await,
+        }
+    }
+
+    /// Edits; a message that somebody deleted is posted once more, and not again after that.
+    async fn edit(&self, delivery: &Delivery, id: &str, message: &Message) -> Result<String, Undelivered> {
+        let at = message_id(id)?;
+        match self.update(delivery, &at, message).await? {
+            Ok(()) => Ok(id.to_string()),
+            Err(failure) if failure.is_beyond_edit() && id.ends_with(AGAIN) => {
+                tracing::info!(card.id = %delivery.card, place = %delivery.place, "the card was deleted twice; it stays away");
+                Ok(id.to_string())
+            }
+            Err(failure) if failure.is_beyond_edit() => {
+                let posted = self.place(delivery, &at.channel, message, Some(&at.ts)).await?;
+                let posted = posted.map_err(|failure| self.undelivered(&failure, "post the card again"))?;
+                Ok(format!("{}{AGAIN}", text_of(&posted)))
+            }
+            Err(failure) => Err(self.undelivered(&failure, "edit the card")),
+        }
+    }
+
+    /// Posts; where the app is not in the channel, answers at the response_url or writes to the person who asked.
+    async fn post(
+        &self,
+        delivery: &Delivery,
+        channel: &str,
+        reply: Option<ReplyWith>,
+        message: &Message,
+    ) -> Result<String, Undelivered> {
+        let failure = match self.place(delivery, channel, message, None).await? {
+            Ok(posted) => return Ok(text_of(&posted)),
+            Err(failure) => failure,
+        };
+        let Some(reply) = reply.filter(|_| failure.is_out_of_reach()) else {
+            return Err(self.undelivered(&failure, "post the card"));
+        };
+        // A card that lives on must be edited later, which an answer at a response_url cannot be once its time is over.
+        let lives = matches!(delivery.subject, ledger::CardSubject::Request(_));
+        if let Some(url) = reply.url.as_deref().filter(|_| !lives) {
+            match self.api.respond(url, message, true).await {
+                Ok(()) => return Ok(GONE.into()),
+                Err(failure) => {
+                    tracing::debug!(card.id = %delivery.card, ?failure, "could not answer at the response_url")
+                }
+            }
+        }
+        let posted = self.write_to(delivery, &reply.user, message).await?;
+        if let Some(url) = reply.url.as_deref().filter(|_| lives) {
+            let why = "Petrel is not in this channel, so the request's card is in your direct messages with it. To have cards \
+                       here, type `/invite @petrel`.";
+            if let Err(failure) = self.api.respond(url, &draw::words(why), false).await {
+                tracing::debug!(card.id = %delivery.card, ?failure, "could not say where the card is");
+            }
+        }
+        Ok(text_of(&posted))
+    }
+
+    /// To one person alone.
+    async fn whisper(
+        &self,
+        delivery: &Delivery,
+        channel: &str,
+        actor: &Actor,
+        reply: Option<ReplyWith>,
+        message: &Message,
+    ) -> Result<String, Undelivered> {
+        let user = match actor.as_str().split(':').collect::<Vec<_>>()[..] {
+            ["slack", _, user] => user,
+            _ => return Err(Undelivered::later(format!("{actor} is nobody on Slack"))),
+        };
+        if let Some(url) = reply.and_then(|reply| reply.url) {
+            match self.api.respond(&url, message, false).await {
+                Ok(()) => return Ok(GONE.into()),
+                // It may have arrived; twice is better than never.
+                Err(failure) => {
+                    tracing::debug!(card.id = %delivery.card, ?failure, "could not answer at the response_url")
+                }
+            }
+        }
+        // Between the app and a person everything is for the person alone, and a message that stays is better.
+        if channel.starts_with('D') {
+            let posted = self.place(delivery, channel, message, None).await?;
+            match posted {
+                Ok(posted) => return Ok(text_of(&posted)),
+                Err(failure) if failure.is_out_of_reach() => {}
+                Err(failure) => return Err(self.undelivered(&failure, "write to the person")),
+            }
+        } else {
+            self.may(Method::Ephemeral, channel, delivery)?;
+            match self.api.whisper(channel, user, message).await {
+                Ok(()) => return Ok(GONE.into()),
+                Err(failure) if failure.is_out_of_reach() => {}
+                Err(failure) => {
+                    return Err(self.told(Method::Ephemeral, channel, &failure, "answer the person"));
+                }
+            }
+        }
+        self.write_to(delivery, user, message).await.map(|posted| text_of(&posted))
+    }
+
+    /// In the channel between the app and the person.
+    async fn write_to(
+        &self,
+        delivery: &Delivery,
+        user: &str,
+        message: &Message,
+    ) -> Result<Posted, Undelivered> {
+        self.may(Method::Open, "", delivery)?;
+        let opened = self.api.direct(user).await;
+        let channel = opened.map_err(|failure| {
+            self.told(Method::Open, "", &failure, "open a conversation with the person")
+        })?;
+        let posted = self.place(delivery, &channel, message, None).await?;
+        posted.map_err(|failure| self.undelivered(&failure, "write to the person"))
+    }
+
+    /// Puts the message into a channel unless it is there already. The inner error: Slack refused, and nothing happened.
+    async fn place(
+        &self,
+        delivery: &Delivery,
+        channel: &str,
+        message: &Message,
+        except: Option<&str>,
+    ) -> Result<Result<Posted, Failure>, Undelivered> {
+        if self.may_be_there(delivery)
+            && let Some(posted) = self.find(delivery, channel, except).await?
+        {
+            tracing::info!(card.id = %delivery.card, place = %delivery.place, "the card was there already");
+            return Ok(self.update(delivery, &posted, message).await?.map(|()| posted));
+        }
+        self.remember(delivery);
+        self.may(Method::Post, channel, delivery)?;
+        let posted = self.api.post(channel, message, &delivery.card.to_string()).await;
+        if matches!(posted, Ok(_) | Err(Failure::Unclear(_))) {
+            self.forget(delivery);
+        }
+        match posted {
+            Err(failure @ (Failure::Unclear(_) | Failure::Limited(_))) => {
+                Err(self.told(Method::Post, channel, &failure, "post the card"))
+            }
+            done => Ok(done),
+        }
+    }
+
+    async fn update(
+        &self,
+        delivery: &Delivery,
+        at: &Posted,
+        message: &Message,
+    ) -> Result<Result<(), Failure>, Undelivered> {
+        self.may(Method::Update, &at.channel, delivery)?;
+        match self.api.update(at, message).await {
+            Ok(()) => Ok(Ok(())),
+            // An edit may be made twice.
+            Err(failure @ (Failure::Unclear(_) | Failure::Limited(_))) => {
+                Err(self.told(Method::Update, &at.channel, &failure, "edit the card"))
+            }
+            Err(failure) => Ok(Err(failure)),
+        }
+    }
+
+    /// Our message for this card, where the channel's history can be read.
+    async fn find(
+        &self,
+        delivery: &Delivery,
+        channel: &str,
+        except: Option<&str>,
+    ) -> Result<Option<Posted>, Undelivered> {
+        self.may(Method::History, "", delivery)?;
+        // A card's id begins with the time it was made (UUIDv7); it cannot be in the channel before.
+        let made = delivery.card.0.get_timestamp().map_or(0, |at| at.to_unix().0);
+        match self.api.find(channel, &delivery.card.to_string(), made.saturating_sub(SKEW), except).await {
+            Ok(found) => Ok(found),
+            Err(failure @ Failure::Refused { .. }) => {
+                tracing::warn!(card.id = %delivery.card, place = %delivery.place,
+                    "{}", failure.words("cannot look whether the card is there; it may come twice"));
+                Ok(None)
+            }
+            Err(failure) => Err(self.told(Method::History, "", &failure, "look for the card")),
+        }
+    }
+
+    /// Did an earlier try leave a message behind, as far as anybody knows?
+    fn may_be_there(&self, delivery: &Delivery) -> bool {
+        let clean = self.clean.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = clean.get(&(delivery.card, delivery.place.clone()));
+        delivery.attempts > 0 && last.is_none_or(|token| *token + 1 != delivery.token)
+    }
+
+    /// This try has left nothing behind.
+    fn remember(&self, delivery: &Delivery) {
+        let mut clean = self.clean.lock().unwrap_or_else(PoisonError::into_inner);
+        clean.insert((delivery.card, delivery.place.clone()), delivery.token);
+    }
+
+    fn forget(&self, delivery: &Delivery) {
+        let mut clean = self.clean.lock().unwrap_or_else(PoisonError::into_inner);
+        clean.remove(&(delivery.card, delivery.place.clone()));
+    }
+
+    /// May this call be made now?
+    fn may(&self, method: Method, channel: &str, delivery: &Delivery) -> Result<(), Undelivered> {
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        pace.may(method, channel, delivery.card.0.as_u128(), Instant::now()).map_err(Undelivered::paced)
+    }
+
+    /// Notes what Slack said of its limits, and makes it an answer for the outbox.
+    fn told(&self, method: Method, channel: &str, failure: &Failure, what: &str) -> Undelivered {
+        if let Failure::Limited(wait) = failure {
+            self.pace.lock().unwrap_or_else(PoisonError::into_inner).told(
+                method,
+                channel,
+                *wait,
+                Instant::now(),
+            );
+        }
+        self.undelivered(failure, what)
+    }
+
+    fn undelivered(&self, failure: &Failure, what: &str) -> Undelivered {
+        if failure.is_about_token() {
+            self.pace.lock().unwrap_or_else(PoisonError::into_inner).close(CLOSED, Instant::now());
+        }
+        let after = match failure {
+            Failure::Unclear(_) => Some(UNCLEAR),
+            _ => failure.rest(),
+        };
+        Undelivered { after, ..Undelivered::later(failure.words(what)) }
+    }
+}
+
+impl Door for Slack {
+    fn platform(&self) -> &'static str {
+        "slack"
+    }
+
+    fn deliver<'a>(
+        &'a self,
+        delivery: &'a Delivery,
+        card: &'a Card,
+    ) -> BoxFuture<'a, Result<String, Undelivered>> {
+        Box::pin(async move {
+            let sent = tokio::time::timeout(WITHIN, self.send(delivery, card)).await;
+            sent.unwrap_or_else(|_| {
+                self.forget(delivery);
+                let why = format!("Slack took longer than {} s", WITHIN.as_secs());
+                Err(Undelivered { after: Some(UNCLEAR), ..Undelivered::later(why) })
+            })
+        })
+    }
+}
+
+fn channel(place: &Place) -> Result<&str, Undelivered> {
+    let channel =
+        place.room().split_once(':').map(|(_, channel)| channel).filter(|channel| !channel.is_empty());
+    channel.ok_or_else(|| Undelivered::later(format!("{place} is no channel; write slack:workspace:channel")))
+}
+
+/// A message's id for the ledger: the channel it is really in, and its id there.
+fn text_of(posted: &Posted) -> String {
+    format!("{}:{}", posted.channel, posted.ts)
+}
+
+fn message_id(text: &str) -> Result<Posted, Undelivered> {
+    let id = text.strip_suffix(AGAIN).unwrap_or(text).split_once(':');
+    let (channel, ts) = id.ok_or_else(|| Undelivered::later(format!("'{text}' is no message of Slack's")))?;
+    Ok(Posted { channel: channel.into(), ts: ts.into() })
+}
