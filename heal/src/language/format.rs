@@ -178,6 +178,13 @@ fn expression(out: &mut String, expression: &Expression, around: u8) {
 }
 
 /// As it is written.
+pub(crate) fn filter(filter: &Expression) -> String {
+    let mut out = String::new();
+    expression(&mut out, filter, 0);
+    out
+}
+
+/// As it is written.
 pub(crate) fn attribute(attribute: &Attribute) -> String {
     match &attribute.key {
         None => attribute.name.value.clone(),
@@ -197,7 +204,7 @@ fn values(values: &[super::At<Value>]) -> String {
 }
 
 /// As it is written.
-pub(crate) fn value(value: &Value) -> String {
+fn value(value: &Value) -> String {
     match value {
         Value::Number(number) => number.to_string(),
         Value::Text(text) => self::text(text),
@@ -252,7 +259,7 @@ pub(crate) fn condition(condition: &Condition) -> String {
 }
 
 /// As it is written.
-pub(crate) fn check(check: &Check) -> String {
+fn check(check: &Check) -> String {
     match check {
         Check::AlertResolved(_) => "alert resolved".into(),
         Check::RolloutHealthy(_) => "rollout healthy".into(),

@@ -36,6 +36,11 @@ pub use parse::parse;
 pub use problem::{Level, Problem};
 pub use span::{At, Span};
 
+pub(crate) use format::{
+    attribute as attribute_text, condition as condition_text, filter as filter_text, step as step_text,
+};
+pub(crate) use problem::shown;
+
 /// Longest file in bytes; what a ConfigMap can hold.
 pub const LONGEST_FILE: usize = 1024 * 1024;
 /// Longest regular expression in bytes.

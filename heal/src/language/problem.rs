@@ -134,7 +134,7 @@ impl Problems {
 }
 
 /// Text from a file as it can stand inside of a message: short, and with nothing that moves the cursor.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const LONGEST: usize = 60;
     let escaped = |c: char| match c {
         '"' | '\'' => vec![c],
