@@ -4,11 +4,16 @@
 //! Nothing in here reaches into a process: everything is done from outside, as an operator or an attacker would.
 
 pub mod api;
+pub mod bucket;
 pub mod cluster;
 pub mod console;
+pub mod discord;
+pub mod fault;
 pub mod petrel;
 pub mod process;
 pub mod proxy;
+pub mod server;
+pub mod slack;
 pub mod wait;
 pub mod world;
 
