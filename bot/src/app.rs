@@ -1,6 +1,6 @@
 //! What every door needs, in one value.
 
-use crate::{config::Config, metrics::Metrics};
+use crate::{config::Config, metrics::Metrics, names::Names};
 use actions::{cluster::Clusters, gate::Gate, policy::PolicyHandle};
 use ledger::{Ledger, Wake};
 use std::{collections::BTreeMap, sync::Arc};
@@ -26,6 +26,8 @@ pub struct App {
     pub wakes: broadcast::Sender<Wake>,
     /// Of this process.
     pub metrics: Arc<Metrics>,
+    /// What clusters have, for completion.
+    pub names: Names,
     /// Cancelled when the process stops: long answers (event streams) must end then.
     pub stop: CancellationToken,
 }
@@ -37,7 +39,18 @@ impl App {
         let gate = Gate { ledger: ledger.clone(), clusters: clusters.clone(), policy: policy.clone() };
         let (wakes, _) = broadcast::channel(1024);
         let (config, metrics) = (Arc::new(config), Arc::default());
-        App { ledger, clusters, policy, gate, config, worker: worker_name(), wakes, metrics, stop }
+        App {
+            ledger,
+            clusters,
+            policy,
+            gate,
+            config,
+            worker: worker_name(),
+            wakes,
+            metrics,
+            names: Names::default(),
+            stop,
+        }
     }
 
     /// A cluster's labels; none for one that is not in the registry any more.

@@ -18,6 +18,7 @@ pub mod grammar;
 pub mod inbox;
 pub mod line;
 pub mod metrics;
+pub mod names;
 pub mod outbox;
 pub mod press;
 pub mod serve;

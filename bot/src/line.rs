@@ -90,17 +90,37 @@ pub async fn answer_line(
     };
     let caller = Caller { actor: actor.clone(), who, place: place.cloned(), key: key.to_string(), now };
     let clusters = app.clusters.names();
-    let room = place.and_then(|place| app.config.room(place));
-    let context = Context {
-        clusters: &clusters,
-        cluster: room.and_then(|room| room.cluster.as_deref()),
-        namespace: room.and_then(|room| room.namespace.as_deref()),
-    };
-    match parse(text, &context) {
+    match parse(text, &context(app, place, &clusters)) {
         Err(card) => Ok(Reply::Wrong(card)),
         Ok(Line::Ask(line)) => ask(app, &caller, line, text).await,
         Ok(Line::Query(line)) => query(app, &caller, line).await,
         Ok(Line::Own(line)) => own(app, &caller, line).await,
+    }
+}
+
+/// What a line may leave out in this place.
+pub fn context<'a>(app: &'a App, place: Option<&Place>, clusters: &'a [String]) -> Context<'a> {
+    let room = place.and_then(|place| app.config.room(place));
+    Context {
+        clusters,
+        cluster: room.and_then(|room| room.cluster.as_deref()),
+        namespace: room.and_then(|room| room.namespace.as_deref()),
+    }
+}
+
+/// Will the answer to this line be known at once, and be for the person alone? For doors that must say before the answer is
+/// there who will see it; a refusal that only a plan finds is not foreseen.
+pub fn is_private(app: &App, actor: &Actor, place: &Place, text: &str, now: Timestamp) -> bool {
+    let Ok(who) = app.gate.who(actor) else { return true };
+    let clusters = app.clusters.names();
+    match parse(text, &context(app, Some(place), &clusters)) {
+        Err(_) => true,
+        Ok(Line::Ask(_)) => false,
+        Ok(Line::Own(line)) => line.command.is_private(),
+        Ok(Line::Query(line)) => {
+            let labels = app.labels(&line.cluster);
+            app.policy.current().may_query(&who, line.query.name(), &line.cluster, &labels, now).is_err()
+        }
     }
 }
 

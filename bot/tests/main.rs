@@ -3,5 +3,6 @@
 mod api;
 mod chat;
 mod console;
+mod discord;
 mod draw;
 mod grammar;

@@ -39,6 +39,10 @@ impl Command for Approve {
         false
     }
 
+    fn is_private(&self) -> bool {
+        true
+    }
+
     fn run<'a>(
         &'a self,
         app: &'a App,

@@ -33,6 +33,10 @@ impl Command for Cancel {
         false
     }
 
+    fn is_private(&self) -> bool {
+        true
+    }
+
     fn run<'a>(
         &'a self,
         app: &'a App,

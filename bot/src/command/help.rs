@@ -32,6 +32,10 @@ impl Command for Help {
         false
     }
 
+    fn is_private(&self) -> bool {
+        true
+    }
+
     fn run<'a>(
         &'a self,
         _app: &'a App,

@@ -31,6 +31,10 @@ pub trait Command: Send + Sync {
     fn wants_target(&self) -> bool {
         false
     }
+    /// It says nothing to the room: its answer is for the person alone, or a request's card shows it.
+    fn is_private(&self) -> bool {
+        false
+    }
     /// Whether a line of the record says that it was answered. Votes write their own entries; help says nothing.
     fn is_recorded(&self) -> bool {
         true

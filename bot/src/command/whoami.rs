@@ -28,6 +28,10 @@ impl Command for WhoAmI {
             .after_help("Example: whoami")
     }
 
+    fn is_private(&self) -> bool {
+        true
+    }
+
     fn run<'a>(
         &'a self,
         app: &'a App,

@@ -1,13 +1,10 @@
 //! Completion of the line being typed.
 
-use super::{names, problem::Problem, room, session::Viewer};
-use crate::{
-    app::App,
-    grammar::{self, Context, Names},
-};
+use super::{problem::Problem, room, session::Viewer};
+use crate::{app::App, grammar, line, names};
 use actions::policy::Who;
 use axum::{
-    Extension, Json,
+    Json,
     extract::{Query, State},
 };
 use jiff::Timestamp;
@@ -35,45 +32,18 @@ pub(super) struct Choice {
 /// `GET /complete?room=ops&text=sca`: at the end of the text.
 pub(super) async fn words(
     State(app): State<App>,
-    Extension(known): Extension<names::Names>,
     viewer: Viewer,
     Query(typed): Query<Typed>,
 ) -> Result<Json<Vec<Choice>>, Problem> {
     let place = room::place(&app, &typed.room)?;
-    let room = app.config.room(&place);
     let clusters = app.clusters.names();
-    let context = Context {
-        clusters: &clusters,
-        cluster: room.and_then(|room| room.cluster.as_deref()),
-        namespace: room.and_then(|room| room.namespace.as_deref()),
-    };
-    let names = names_for(&app, &known, &viewer, &context, &typed.text).await;
+    let context = line::context(&app, Some(&place), &clusters);
+    let who = Who { person: Person(viewer.name.clone()), groups: viewer.groups.clone() };
+    let cluster = names::option(&typed.text, "-c", "--cluster").or(context.cluster);
+    let namespace = names::option(&typed.text, "-n", "--namespace").or(context.namespace);
+    let names = names::known(&app, &who, cluster, namespace, Timestamp::now()).await;
     let words = grammar::complete(&typed.text, typed.text.len(), &context, &names);
     Ok(Json(words.into_iter().map(|word| choice(&typed.text, word, about)).collect()))
-}
-
-/// Names of the cluster and namespace meant, if this person may look there.
-async fn names_for(
-    app: &App,
-    known: &names::Names,
-    viewer: &Viewer,
-    context: &Context<'_>,
-    text: &str,
-) -> Names {
-    let meant = names::option(text, "-c", "--cluster").or(context.cluster);
-    let Some(cluster) = meant.and_then(|name| app.clusters.get(name).ok()) else { return Names::default() };
-    let who = Who { person: Person(viewer.name.clone()), groups: viewer.groups.clone() };
-    if app
-        .policy
-        .current()
-        .may_query(&who, "get", cluster.name(), cluster.labels(), Timestamp::now())
-        .is_err()
-    {
-        return Names::default();
-    }
-    let known = known.of(&cluster).await;
-    let namespace = names::option(text, "-n", "--namespace").or(context.namespace);
-    Names { namespaces: known.namespaces(), targets: known.targets(namespace) }
 }
 
 fn choice(text: &str, word: String, about: impl Fn(&str) -> String) -> Choice {

@@ -14,7 +14,6 @@ pub mod draw;
 mod guard;
 mod help;
 mod live;
-mod names;
 mod problem;
 mod requests;
 mod room;
@@ -57,7 +56,6 @@ pub fn router() -> Router<App> {
         .fallback(|| async { Problem::NotFound("There is no such page.") })
         .layer(DefaultBodyLimit::max(FORM_BYTES))
         .layer(Extension(Arc::new(sign_in::Failures::default())))
-        .layer(Extension(names::Names::default()))
         .layer(Extension(Arc::new(live::Streams::default())))
         .layer(middleware::from_fn(guard::headers))
 }

@@ -42,6 +42,8 @@ pub struct Delivery {
     pub only_for: Option<Actor>,
     /// What it shows.
     pub subject: CardSubject,
+    /// The caller's key of what is said.
+    pub key: Option<String>,
     /// What the platform gave to answer with, when this is the answer to an event of this place.
     pub reply: Option<ReplyTo>,
     /// The version to deliver.
@@ -61,6 +63,7 @@ struct DeliveryRow {
     only_for: Option<String>,
     request: Option<Uuid>,
     said: Option<String>,
+    key: Option<String>,
     event: Option<Uuid>,
     reply_to: Option<String>,
     replied_at: Option<DateTime<Utc>>,
@@ -86,6 +89,7 @@ impl DeliveryRow {
                     serde_json::from_str(&said.unwrap_or_default()).map_err(|error| error.to_string())?,
                 ),
             },
+            key: self.key,
             reply: self.event.zip(self.reply_to).zip(self.replied_at).map(|((event, to), at)| ReplyTo {
                 event: InboxId(event),
                 to,
@@ -180,7 +184,7 @@ impl Ledger {
                  from due where d.card = due.card and d.place = due.place
                  returning d.card, d.place, d.only_for, d.wanted, d.message, d.attempts, d.token, due.due_at was_due
              )
-             select claimed.*, card.request, card.said::text, inbox.id event, inbox.reply_to, inbox.at replied_at
+             select claimed.*, card.request, card.said::text, card.key, inbox.id event, inbox.reply_to, inbox.at replied_at
              from claimed join card on card.id = claimed.card
              left join request on request.id = card.request
              -- The answer to an event carries its key: `inbox:<id>`, with more behind it for a second answer.

@@ -1,6 +1,11 @@
 //! Names that only a cluster knows, for completion: read in the background when someone types, kept for a moment.
 
-use actions::cluster::{Cluster, ClusterError};
+use crate::{app::App, grammar};
+use actions::{
+    cluster::{Cluster, ClusterError},
+    policy::Who,
+};
+use jiff::Timestamp;
 use serde_json::Value;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -102,6 +107,24 @@ fn named(short: &str, objects: Result<Vec<Value>, ClusterError>) -> Vec<(String,
     let name =
         |object: &Value| Some((field(object, "namespace")?, format!("{short}/{}", field(object, "name")?)));
     objects.unwrap_or_default().iter().filter_map(name).collect()
+}
+
+/// Names of the cluster and namespace meant, if this person may look there.
+pub async fn known(
+    app: &App,
+    who: &Who,
+    cluster: Option<&str>,
+    namespace: Option<&str>,
+    now: Timestamp,
+) -> grammar::Names {
+    let Some(cluster) = cluster.and_then(|name| app.clusters.get(name).ok()) else {
+        return grammar::Names::default();
+    };
+    if app.policy.current().may_query(who, "get", cluster.name(), cluster.labels(), now).is_err() {
+        return grammar::Names::default();
+    }
+    let known = app.names.of(&cluster).await;
+    grammar::Names { namespaces: known.namespaces(), targets: known.targets(namespace) }
 }
 
 /// The value of the last `-c x`, `--cluster x` or `--cluster=x` in a line that is being typed.
