@@ -124,6 +124,8 @@ impl std::fmt::Display for MemberKind {
 pub struct Member {
     /// Which.
     pub kind: MemberKind,
+    /// Whether it learns from the history without its spikes instead of the history as it was.
+    pub cleaned: bool,
     /// Its share of the combination; all shares add up to 1.
     pub weight: f64,
     /// Its own errors in the backtest.

@@ -44,11 +44,11 @@ pub(crate) struct Trial {
 
 impl Trial {
     /// `observed` is the history with its gaps; `floor` the least value possible.
-    pub fn run(plan: &Plan, members: &[Fitted], history: &History, observed: &[f64], floor: f64) -> Self {
+    pub fn run(plan: &Plan, members: &[Fitted], histories: &[History], observed: &[f64], floor: f64) -> Self {
         let actual: Vec<Vec<f64>> =
             plan.origins.iter().map(|&origin| observed[origin..origin + plan.steps].to_vec()).collect();
         let ahead = |member: &Fitted, origin| {
-            let mut said = member.ahead(history, origin, plan.steps);
+            let mut said = member.ahead(histories, origin, plan.steps);
             said.iter_mut().for_each(|v| *v = v.max(floor));
             said
         };
@@ -63,12 +63,12 @@ impl Trial {
             .map(|origin| {
                 // Windows overlap by half: the neighbours have seen this one too.
                 let unseen = |other: usize| other.abs_diff(origin) > 1 || origins <= 3 && other != origin;
-                let weights = weights(&log_errors, unseen);
+                let weights = weights(members, &log_errors, unseen);
                 let said: Vec<&[f64]> = said.iter().map(|member| &member[origin][..]).collect();
                 combine(&said, &weights)
             })
             .collect();
-        let weights = weights(&log_errors, |_| true);
+        let weights = weights(members, &log_errors, |_| true);
         Trial { actual, said, combined, weights }
     }
 }
@@ -79,8 +79,9 @@ fn log_error(said: &[f64], actual: &[f64]) -> f64 {
     (mean(&errors) + NEGLIGIBLE).ln()
 }
 
-/// Weights from the geometric mean of the errors at the chosen origins, which one bad origin does not decide.
-fn weights(log_errors: &[Vec<f64>], chosen: impl Fn(usize) -> bool) -> Vec<f64> {
+/// Weights from the geometric mean of the errors at the chosen origins, which one bad origin does not decide. Of the two candidates
+/// for a member, taught with and without spikes, only the better one takes part.
+fn weights(members: &[Fitted], log_errors: &[Vec<f64>], chosen: impl Fn(usize) -> bool) -> Vec<f64> {
     let mean_of = |errors: &Vec<f64>| {
         let chosen: Vec<f64> =
             errors.iter().enumerate().filter(|(o, _)| chosen(*o)).map(|(_, e)| *e).collect();
@@ -88,7 +89,12 @@ fn weights(log_errors: &[Vec<f64>], chosen: impl Fn(usize) -> bool) -> Vec<f64> 
     };
     let means: Vec<f64> = log_errors.iter().map(mean_of).collect();
     let best = means.iter().copied().fold(f64::INFINITY, f64::min);
-    let raw: Vec<f64> = means.iter().map(|m| (-SHARPNESS * (m - best)).exp()).collect();
+    let beaten = |k: usize| {
+        let rival = (0..members.len()).find(|&r| r != k && members[r].kind == members[k].kind);
+        rival.is_some_and(|r| means[r] < means[k] || means[r] == means[k] && r < k)
+    };
+    let weight = |k: usize| if beaten(k) { 0.0 } else { (-SHARPNESS * (means[k] - best)).exp() };
+    let raw: Vec<f64> = (0..members.len()).map(weight).collect();
     let sum: f64 = raw.iter().sum();
     raw.iter().map(|w| w / sum).collect()
 }

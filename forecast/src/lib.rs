@@ -24,8 +24,10 @@ mod autoregression;
 mod basis;
 mod clean;
 mod combine;
+mod decompose;
 mod dense;
 mod errors;
+mod fit;
 mod history;
 mod lasso;
 mod member;
@@ -42,6 +44,7 @@ mod structure;
 pub use answer::{
     Backtest, Changepoint, Cleaning, Components, Errors, Forecast, Interval, Member, MemberKind, Season,
 };
+pub use decompose::Decomposer;
 pub use model::Model;
 pub use options::{Options, Seasons};
 pub use refusal::Refusal;

@@ -12,6 +12,8 @@ use crate::structure::{Structure, Trend, add_profile};
 #[derive(Debug, Clone)]
 pub(crate) struct Fitted {
     pub kind: MemberKind,
+    /// Whether it sees the history without its spikes.
+    pub cleaned: bool,
     way: Way,
 }
 
@@ -45,9 +47,11 @@ const WINDOWS: [usize; 4] = [1, 6, 24, 72];
 const DAYS: usize = 7;
 const WEEKS: usize = 4;
 
-/// All members that the first `upto` values can teach. `periods` ascend; the basis is for that length and the shortest period.
+/// All members that the first `upto` values can teach; of a cleaned history those only that its spikes would lead astray. `periods`
+/// ascend; the basis is for that length and the shortest period.
 pub(crate) fn learn(
     history: &History,
+    cleaned: bool,
     upto: usize,
     periods: &[usize],
     basis: &Basis,
@@ -56,7 +60,7 @@ pub(crate) fn learn(
     let plain = &history.plain[..upto];
     let logged = history.has_log();
     let mut members = Vec::new();
-    let mut add = |kind, way: Option<Way>| members.extend(way.map(|way| Fitted { kind, way }));
+    let mut add = |kind, way: Option<Way>| members.extend(way.map(|way| Fitted { kind, cleaned, way }));
 
     let flat = Structure::fit(basis, plain, Trend::Flat, damping);
     let season = flat.profiles.first().map(|p| p.1.clone());
@@ -68,7 +72,7 @@ pub(crate) fn learn(
         if logged { MemberKind::LogTrend } else { MemberKind::Trend },
         structural(values, logged, trend, periods),
     );
-    for window in WINDOWS {
+    for window in WINDOWS.into_iter().filter(|_| !cleaned) {
         let kind = if window == 1 { MemberKind::Naive } else { MemberKind::Recent { window } };
         add(kind, Some(Way::Recent { window }));
     }
@@ -81,6 +85,9 @@ pub(crate) fn learn(
         if logged || shortest != longest {
             let kind = MemberKind::Differenced { period: shortest, log: logged };
             add(kind, differenced(values, logged, shortest, periods));
+        }
+        if cleaned {
+            return members;
         }
         add(MemberKind::SeasonalNaive, Some(Way::Seasonal { period: shortest, seasons: 1 }));
         for (place, &period) in periods.iter().enumerate() {
@@ -201,8 +208,14 @@ fn smooth_on(profile: &[f64], alpha: f64, mut level: f64, from: usize, values: &
 }
 
 impl Fitted {
+    /// Whether both are the same member, taught by different histories.
+    pub fn is(&self, other: &Fitted) -> bool {
+        self.kind == other.kind && self.cleaned == other.cleaned
+    }
+
     /// Forecasts from `origin`, which may not lie before what was learnt, in plain units.
-    pub fn ahead(&self, history: &History, origin: usize, steps: usize) -> Vec<f64> {
+    pub fn ahead(&self, histories: &[History], origin: usize, steps: usize) -> Vec<f64> {
+        let history = &histories[usize::from(self.cleaned)];
         let plain = &history.plain[..origin];
         match &self.way {
             Way::Recent { window } => {
