@@ -1,7 +1,7 @@
 //! The `.heal` language: text to rules and back.
 //!
 //! [`parse`] reads a file and goes on after a mistake, so that one look shows them all; [`check`] finds what is wrong
-//! although it parses (types, unknown actions, rules that never come to anything); [`format`] prints a file in its one
+//! although it parses (types, unknown actions, rules that never come to anything); [`format()`] prints a file in its one
 //! canonical form and keeps its comments. What people read about the language is `docs/HEALING.md`.
 //!
 //! The language knows no action by itself: what exists, with which parameters, comes as a [`Catalogue`].

@@ -4,6 +4,7 @@
 //! a walk over all of them, and [`Rule::judge`] says step by step whether one applies, given what is known. All three are
 //! pure: answers to `when` conditions, past healings and the time are handed in.
 
+mod index;
 mod judge;
 mod predicate;
 mod proposal;
@@ -19,7 +20,8 @@ use crate::{
         check, parse,
     },
 };
-use predicate::{Field, Predicate};
+use index::Bucket;
+use predicate::Predicate;
 use proposal::Prepared;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
@@ -63,13 +65,6 @@ pub struct Rules {
     version: String,
     /// Of the files, as [`Problem::render`] shows them.
     pub warnings: Vec<String>,
-}
-
-/// Rules on one event, by the texts that they want to see.
-#[derive(Debug, Default)]
-struct Bucket {
-    by_field: Vec<(Field, HashMap<String, Vec<usize>>)>,
-    rest: Vec<usize>,
 }
 
 impl Rules {
@@ -120,26 +115,15 @@ impl Rules {
                 }
             }
         }
+        rules.index.values_mut().flat_map(HashMap::values_mut).for_each(|bucket| bucket.seal(index::LARGEST));
         rules.version = hex::encode(&hash.finalize()[..6]);
         if reports.is_empty() { Ok(rules) } else { Err(Refused { reports }) }
     }
 
     fn add(&mut self, rule: Rule) {
-        let place = self.rules.len();
         let on = &rule.text.on.value;
         let bucket = self.index.entry(on.origin.value).or_default().entry(on.name.value.clone()).or_default();
-        match rule.filter.as_ref().and_then(Predicate::key) {
-            None => bucket.rest.push(place),
-            Some((field, texts)) => {
-                let at = bucket.by_field.iter().position(|(known, _)| known == field).unwrap_or_else(|| {
-                    bucket.by_field.push((field.clone(), HashMap::new()));
-                    bucket.by_field.len() - 1
-                });
-                for text in texts {
-                    bucket.by_field[at].1.entry(text.to_string()).or_default().push(place);
-                }
-            }
-        }
+        bucket.add(self.rules.len(), rule.filter.as_ref());
         self.rules.push(rule);
     }
 
@@ -148,12 +132,12 @@ impl Rules {
         let Some(bucket) = self.index.get(&event.origin).and_then(|names| names.get(&event.name)) else {
             return Vec::new();
         };
-        let mut places = bucket.rest.clone();
-        for (field, texts) in &bucket.by_field {
-            places.extend(texts.get(field.of(event)).into_iter().flatten());
-        }
-        places.sort_unstable();
-        places.iter().map(|place| &self.rules[*place]).filter(|rule| rule.filter_holds(event)).collect()
+        bucket
+            .candidates(event)
+            .into_iter()
+            .map(|place| &self.rules[place])
+            .filter(|rule| rule.filter_holds(event))
+            .collect()
     }
 
     /// All, in the order they are tried.

@@ -71,18 +71,28 @@ impl Predicate {
         }
     }
 
-    /// A field that must have one of these texts, or the rest does not matter: what the index goes by.
-    pub fn key(&self) -> Option<(&Field, Vec<&str>)> {
+    /// What must hold of one field, or the rest does not matter: what the index goes by.
+    pub fn key(&self) -> Option<Key<'_>> {
         match self {
-            Predicate::Equal(field, text) => Some((field, vec![text])),
-            Predicate::OneOf(field, texts) => Some((field, texts.iter().map(String::as_str).collect())),
-            // The one with the fewest texts.
-            Predicate::All(parts) => {
-                parts.iter().filter_map(Predicate::key).min_by_key(|(_, texts)| texts.len())
+            Predicate::Equal(field, text) => Some(Key::Texts(field, vec![text])),
+            Predicate::OneOf(field, texts) => {
+                Some(Key::Texts(field, texts.iter().map(String::as_str).collect()))
             }
+            Predicate::Matches(field, regex) => Some(Key::Pattern(field, regex.as_str())),
+            // The one with the fewest texts.
+            Predicate::All(parts) => parts.iter().filter_map(Predicate::key).min_by_key(|key| match key {
+                Key::Texts(_, texts) => texts.len(),
+                Key::Pattern(..) => usize::MAX,
+            }),
             _ => None,
         }
     }
+}
+
+/// A field that must have one of these texts, or match this expression.
+pub(super) enum Key<'p> {
+    Texts(&'p Field, Vec<&'p str>),
+    Pattern(&'p Field, &'p str),
 }
 
 fn field(attribute: &Attribute) -> Field {

@@ -10,14 +10,14 @@ use heal::{
 };
 use serde_json::json;
 
-fn load(source: &str) -> Rules {
+pub fn load(source: &str) -> Rules {
     let file = RuleFile { name: "shop.heal".into(), source: source.into() };
     Rules::load(&[file], &Catalogue::standard())
         .unwrap_or_else(|refused| panic!("{}", refused.reports.join("\n\n")))
 }
 
 /// A firing alert with these labels besides its name.
-fn alert(name: &str, labels: &[(&str, &str)]) -> Event {
+pub fn alert(name: &str, labels: &[(&str, &str)]) -> Event {
     let mut all: serde_json::Map<_, _> =
         labels.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
     all.insert("alertname".into(), json!(name));
