@@ -3,6 +3,7 @@
 use crate::{
     catalogue::{self, PlanContext},
     cluster::{Cluster, Clusters},
+    identity,
     policy::{Explained, Facts, Policy, PolicyHandle, Who, refused_by, which},
     secret::hide_typed,
 };
@@ -76,9 +77,9 @@ enum Rejected {
 
 impl Gate {
     /// Who an identity is; a stranger gets a friendly refusal that says whom to ask.
-    pub fn who(&self, actor: &Actor) -> Result<Who, Refusal> {
+    pub async fn who(&self, actor: &Actor) -> Result<Result<Who, Refusal>, LedgerError> {
         let policy = self.policy.current();
-        policy.who(actor).ok_or_else(|| stranger(&policy, actor))
+        Ok(identity::who(&policy, &self.ledger, actor).await?.ok_or_else(|| stranger(&policy, actor)))
     }
 
     /// As [`Gate::who`], for a line before it is read: one by a stranger is recorded as an ask that came to nothing.
@@ -89,7 +90,7 @@ impl Gate {
         line: &str,
         now: Timestamp,
     ) -> Result<Result<Who, Refusal>, LedgerError> {
-        let admitted = self.who(actor);
+        let admitted = self.who(actor).await?;
         if let Err(refusal) = &admitted {
             let body = json!({ "line": hide_typed(line), "place": place, "because": refusal.to_string() });
             self.ledger.record("ask.rejected", actor.as_str(), None, &body, now).await?;
@@ -107,10 +108,10 @@ impl Gate {
         ask.line = hide_typed(&ask.line);
         ask.why = ask.why.as_deref().map(hide_typed);
         let policy = self.policy.current();
-        let Some(who) = policy.who(&ask.actor) else {
+        let Some(who) = identity::who(&policy, &self.ledger, &ask.actor).await? else {
             return self.reject(&ask, Rejected::Refused(stranger(&policy, &ask.actor)), now).await;
         };
-        // Whatever the door believes: the policy file says who this is.
+        // Whatever the door believes: the policy file and the links say who this is.
         ask.person = who.person.clone();
         let id = RequestId::new();
         let Planned { cluster, plan, activity } = match self.plan(id, &ask, now).await? {
@@ -145,7 +146,7 @@ impl Gate {
         now: Timestamp,
     ) -> Result<Result<(Plan, Explained), String>, LedgerError> {
         let policy = self.policy.current();
-        let Some(who) = policy.who(&ask.actor) else {
+        let Some(who) = identity::who(&policy, &self.ledger, &ask.actor).await? else {
             return Ok(Err(stranger(&policy, &ask.actor).to_string()));
         };
         let ask = Ask { person: who.person.clone(), ..ask.clone() };
@@ -203,7 +204,7 @@ impl Gate {
         now: Timestamp,
     ) -> Result<Result<Request, Refusal>, LedgerError> {
         let policy = self.policy.current();
-        let who = match policy.who(&ballot.actor) {
+        let who = match identity::who(&policy, &self.ledger, &ballot.actor).await? {
             Some(who) => who,
             None => return Ok(Err(stranger(&policy, &ballot.actor))),
         };
@@ -249,7 +250,7 @@ impl Gate {
     /// The caps at once that a standing request comes under.
     fn ceilings_of(&self, policy: &Policy, request: &Request, now: Timestamp) -> Vec<Ceiling> {
         // An asker who has left the policy file since is in no group.
-        let who = policy.who(&request.ask.actor);
+        let who = policy.who(&request.ask.actor).or_else(|| policy.person(&request.ask.person));
         let who = who.unwrap_or_else(|| Who { person: request.ask.person.clone(), groups: Vec::new() });
         self.with_facts(&who, &request.ask, &request.plan, now, |facts| policy.ceilings(facts))
     }
@@ -294,7 +295,7 @@ impl Gate {
         now: Timestamp,
     ) -> Result<Result<Request, Refusal>, LedgerError> {
         let policy = self.policy.current();
-        let who = match policy.who(actor) {
+        let who = match identity::who(&policy, &self.ledger, actor).await? {
             Some(who) => who,
             None => return Ok(Err(stranger(&policy, actor))),
         };
@@ -399,7 +400,8 @@ fn stranger(policy: &Policy, actor: &Actor) -> Refusal {
     let whom = policy.contact().unwrap_or("whoever keeps the policy file");
     Refusal::Policy {
         reason: format!(
-            "I do not know {actor}. Ask {whom} to add this identity to somebody in the policy file."
+            "I do not know {actor}. Ask {whom} to add this identity to somebody in the policy file. If I know you in another \
+             chat, type `people link` there, and what it tells you here."
         ),
     }
 }

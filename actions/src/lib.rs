@@ -9,6 +9,7 @@
 pub mod catalogue;
 pub mod cluster;
 pub mod gate;
+pub mod identity;
 pub mod policy;
 pub mod query;
 pub mod runner;

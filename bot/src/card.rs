@@ -118,6 +118,9 @@ pub struct Card {
     pub request: Option<ledger::RequestId>,
     /// Hex digest of the plan shown; goes with every click (G3).
     pub digest: Option<String>,
+    /// It holds a secret: once delivered, its text is forgotten.
+    #[serde(default)]
+    pub once: bool,
 }
 
 impl Card {
@@ -139,6 +142,7 @@ impl Card {
             link: None,
             request: None,
             digest: None,
+            once: false,
         }
     }
 }

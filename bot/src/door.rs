@@ -1,7 +1,7 @@
 //! A door: one chat platform. Inwards it makes an event durable (`Ledger::receive`), acknowledges it and has it handled
 //! (`inbox::handle`); outwards it posts and edits the cards that the outbox hands it.
 
-use crate::card::Card;
+use crate::{card::Card, draw};
 use futures::future::BoxFuture;
 use ledger::{Delivery, Ledger};
 use std::time::Duration;
@@ -10,6 +10,11 @@ use std::time::Duration;
 pub trait Door: Send + Sync {
     /// The first part of its places and actors: `slack`.
     fn platform(&self) -> &'static str;
+
+    /// How many messages one room takes at the same time.
+    fn at_once(&self) -> u32 {
+        1
+    }
 
     /// Posts the card, or edits `delivery.message`; for the person `delivery.only_for` alone where that is set. Gives the
     /// platform's id of the message. It may be asked twice for the same delivery (the answer to the first was lost):
@@ -110,13 +115,19 @@ impl Door for Rooms {
         "console"
     }
 
+    fn at_once(&self) -> u32 {
+        8
+    }
+
     fn deliver<'a>(
         &'a self,
         delivery: &'a Delivery,
         card: &'a Card,
     ) -> BoxFuture<'a, Result<String, Undelivered>> {
         Box::pin(async move {
-            let posted = self.0.room_card(delivery, &crate::draw::json(card), jiff::Timestamp::now()).await;
+            // A secret is for the page that asked, not for the table.
+            let shown = if card.once { &draw::shown_once() } else { card };
+            let posted = self.0.room_card(delivery, &draw::json(shown), jiff::Timestamp::now()).await;
             posted.map(|id| id.to_string()).map_err(Undelivered::later)
         })
     }

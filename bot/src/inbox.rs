@@ -8,6 +8,7 @@ use crate::{
     line::{Reply, answer_line, cancel, vote},
 };
 use actions::gate::Ballot;
+use jiff::Timestamp;
 use ledger::{Event, Inbound, LedgerError, Refusal, Verdict};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,9 @@ pub const LEASE: Duration = Duration::from_secs(60);
 
 /// Something is said after this long, even if it is only that the answer is on its way.
 const FIRST_ANSWER: Duration = Duration::from_millis(2_500);
+
+/// After so many an event is given up.
+const TRIES: i64 = 10;
 
 /// How often events of dead processes are looked for.
 const RESCUE_EVERY: Duration = Duration::from_secs(5);
@@ -74,9 +78,13 @@ pub async fn work(app: App) {
             }
         };
         for inbound in claimed {
-            tracing::info!(inbox.id = %inbound.id, "took over an event whose process died");
-            if let Err(error) = rescue(&app, &inbound).await {
-                tracing::warn!(inbox.id = %inbound.id, %error, "could not handle a rescued event");
+            tracing::info!(inbox.id = %inbound.id, tries = inbound.token, "took over an event that nobody has handled");
+            let (id, task) = (inbound.id, app.clone());
+            // On a task of its own: an event that breaks its handler must not break this worker as well.
+            match tokio::spawn(async move { rescue(&task, &inbound).await }).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(inbox.id = %id, %error, "could not handle a rescued event"),
+                Err(_) => tracing::error!(inbox.id = %id, "an event broke its handler"),
             }
         }
     }
@@ -89,7 +97,27 @@ async fn rescue(app: &App, inbound: &Inbound) -> Result<(), LedgerError> {
     {
         app.ledger.room_line(&inbound.key, &inbound.place, &inbound.actor, text, inbound.at).await?;
     }
+    if inbound.token > TRIES {
+        return give_up(app, inbound).await;
+    }
     through_outbox(app, inbound).await
+}
+
+/// It has failed again and again; whoever did it is told so, and the record keeps it.
+async fn give_up(app: &App, inbound: &Inbound) -> Result<(), LedgerError> {
+    let why = format!("it could not be handled in {TRIES} tries");
+    tracing::error!(inbox.id = %inbound.id, actor = %inbound.actor, place = %inbound.place, why, "gave an event up");
+    let card = Card {
+        text: Some(
+            "It failed again and again, and is not tried any more. Whoever runs Petrel finds why in its log. Look at \
+             `requests --by me` before you do it again."
+                .into(),
+        ),
+        ..Card::titled(Tone::Bad, "What you did here could not be handled")
+    };
+    let key = format!("{}:given-up", key(inbound));
+    app.ledger.say(&key, &inbound.place, Some(&inbound.actor), &draw::json(&card)).await?;
+    app.ledger.give_up_event(inbound, &why, Timestamp::now()).await
 }
 
 async fn through_outbox(app: &App, inbound: &Inbound) -> Result<(), LedgerError> {
@@ -149,7 +177,7 @@ async fn reply(app: &App, inbound: &Inbound) -> Result<Reply, LedgerError> {
                     return cancel(app, actor, *request, reason.as_deref(), now).await;
                 }
                 "details" => {
-                    if let Err(refusal) = app.gate.who(actor) {
+                    if let Err(refusal) = app.gate.who(actor).await? {
                         return Ok(Reply::Refused(refusal));
                     }
                     return Ok(match app.ledger.view(*request).await? {

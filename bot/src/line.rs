@@ -3,9 +3,10 @@
 use crate::{
     app::App,
     card::{Card, Tone},
-    config::Notice,
+    command::people,
+    config::Room,
     draw,
-    grammar::{AskLine, Context, Line, OwnLine, QueryLine, parse},
+    grammar::{AskLine, BREAK_GLASS, Context, Line, OwnLine, QueryLine, parse},
 };
 use actions::{
     gate::{Ballot, Submitted},
@@ -84,18 +85,48 @@ pub async fn answer_line(
     text: &str,
     now: Timestamp,
 ) -> Result<Reply, LedgerError> {
+    let text = meant(text, place);
+    // The one line of a stranger that is read.
+    if let Some(code) = people::typed_code(text)
+        && app.gate.who(actor).await?.is_err()
+    {
+        return people::redeem(app, actor, code, now).await;
+    }
     let who = match app.gate.admit(actor, place, text, now).await? {
         Ok(who) => who,
         Err(refusal) => return Ok(Reply::Refused(refusal)),
     };
     let caller = Caller { actor: actor.clone(), who, place: place.cloned(), key: key.to_string(), now };
     let clusters = app.clusters.names();
-    match parse(text, &context(app, place, &clusters)) {
-        Err(card) => Ok(Reply::Wrong(card)),
-        Ok(Line::Ask(line)) => ask(app, &caller, line, text).await,
-        Ok(Line::Query(line)) => query(app, &caller, line).await,
-        Ok(Line::Own(line)) => own(app, &caller, line).await,
+    let line = match parse(text, &context(app, place, &clusters)) {
+        Ok(line) => line,
+        Err(card) => return Ok(Reply::Wrong(card)),
+    };
+    if let Some(room) = place.and_then(|place| app.config.room(place))
+        && let Some(refused) = not_here(room, &line)
+    {
+        return Ok(Reply::private(refused));
     }
+    match line {
+        Line::Ask(line) => ask(app, &caller, line, text).await,
+        Line::Query(line) => query(app, &caller, line).await,
+        Line::Own(line) => own(app, &caller, line).await,
+    }
+}
+
+/// Why a room does not take a line, if it does not.
+fn not_here(room: &Room, line: &Line) -> Option<Card> {
+    let names: &[&str] = match line {
+        Line::Ask(line) if line.break_glass => &[BREAK_GLASS, line.action],
+        Line::Ask(line) => &[line.action],
+        Line::Query(line) => &[line.query.name()],
+        Line::Own(line) => &[line.command.name()],
+    };
+    let name = names.iter().find(|name| !room.takes(name))?;
+    let taken: Vec<&str> = room.commands.iter().flatten().map(String::as_str).collect();
+    let taken = if taken.is_empty() { "no commands".to_string() } else { taken.join(", ") };
+    let text = format!("This room takes {taken}. Type it in another room, or in a direct message.");
+    Some(Card { text: Some(text), ..Card::titled(Tone::Bad, format!("`{name}` is not for this room")) })
 }
 
 /// What a line may leave out in this place.
@@ -110,18 +141,34 @@ pub fn context<'a>(app: &'a App, place: Option<&Place>, clusters: &'a [String]) 
 
 /// Will the answer to this line be known at once, and be for the person alone? For doors that must say before the answer is
 /// there who will see it; a refusal that only a plan finds is not foreseen.
-pub fn is_private(app: &App, actor: &Actor, place: &Place, text: &str, now: Timestamp) -> bool {
-    let Ok(who) = app.gate.who(actor) else { return true };
+pub async fn is_private(
+    app: &App,
+    actor: &Actor,
+    place: &Place,
+    text: &str,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    let Ok(who) = app.gate.who(actor).await? else { return Ok(true) };
     let clusters = app.clusters.names();
-    match parse(text, &context(app, Some(place), &clusters)) {
-        Err(_) => true,
-        Ok(Line::Ask(_)) => false,
-        Ok(Line::Own(line)) => line.command.is_private(),
-        Ok(Line::Query(line)) => {
+    let Ok(line) = parse(meant(text, Some(place)), &context(app, Some(place), &clusters)) else {
+        return Ok(true);
+    };
+    if app.config.room(place).is_some_and(|room| not_here(room, &line).is_some()) {
+        return Ok(true);
+    }
+    Ok(match line {
+        Line::Ask(_) => false,
+        Line::Own(line) => line.command.is_private(),
+        Line::Query(line) => {
             let labels = app.labels(&line.cluster);
             app.policy.current().may_query(&who, line.query.name(), &line.cluster, &labels, now).is_err()
         }
-    }
+    })
+}
+
+/// A chat's bare command asks what waits.
+fn meant<'a>(text: &'a str, place: Option<&Place>) -> &'a str {
+    if place.is_some() && text.trim().is_empty() { "waiting" } else { text }
 }
 
 /// The ask that a parsed line makes; also for `policy explain`.
@@ -145,19 +192,8 @@ async fn ask(app: &App, caller: &Caller, line: AskLine, text: &str) -> Result<Re
     let canonical = hide_typed(&line.canonical);
     let target = line.target.clone();
     let ask = ask_of(caller, line, text);
-    let break_glass = ask.break_glass;
     match app.gate.submit(ask, caller.now).await? {
-        Submitted::Request { request, .. } => {
-            // Also when the key was known: a process may have died between the two.
-            if break_glass
-                && !matches!(request.state, ledger::RequestState::Refused | ledger::RequestState::Planned)
-            {
-                for place in app.config.hearing(Notice::BreakGlass, &target.cluster) {
-                    app.ledger.show(request.id, place).await?;
-                }
-            }
-            Ok(Reply::Request(request))
-        }
+        Submitted::Request { request, .. } => Ok(Reply::Request(request)),
         Submitted::NoPlan(why) => Ok(Reply::trouble(Card {
             text: Some("Nothing was changed.".into()),
             cluster: Some(draw::badge(&target.cluster, &app.labels(&target.cluster))),

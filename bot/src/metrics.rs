@@ -3,7 +3,7 @@
 use ledger::{Gauges, RequestState};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 use std::{sync::atomic::AtomicU64, time::Duration};
@@ -20,6 +20,12 @@ impl InState {
     }
 }
 
+/// One series per platform.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OnPlatform {
+    platform: String,
+}
+
 /// The metrics of one process.
 pub struct Metrics {
     registry: Registry,
@@ -29,6 +35,8 @@ pub struct Metrics {
     requests: Family<InState, Gauge>,
     runs: Family<InState, Gauge>,
     undelivered: Gauge,
+    given_up: Gauge,
+    failures: Family<OnPlatform, Counter>,
     unhandled: Gauge,
     unsealed_age: Gauge<f64, AtomicU64>,
 }
@@ -47,6 +55,8 @@ impl Default for Metrics {
             requests: Family::default(),
             runs: Family::default(),
             undelivered: Gauge::default(),
+            given_up: Gauge::default(),
+            failures: Family::default(),
             unhandled: Gauge::default(),
             unsealed_age: Gauge::default(),
         };
@@ -73,6 +83,16 @@ impl Default for Metrics {
         registry.register("requests", "Requests that are not over, by state", metrics.requests.clone());
         registry.register("runs", "Runs waiting for a worker (queued) and held by one", metrics.runs.clone());
         registry.register("undelivered_cards", "Cards due in some place", metrics.undelivered.clone());
+        registry.register(
+            "given_up_cards",
+            "Cards given up in some place within the last day",
+            metrics.given_up.clone(),
+        );
+        registry.register(
+            "delivery_failures",
+            "Tries to deliver a card that failed, by platform",
+            metrics.failures.clone(),
+        );
         registry.register(
             "unhandled_events",
             "Lines and clicks that are not handled",
@@ -104,6 +124,11 @@ impl Metrics {
         self.delivery.observe(took.as_secs_f64());
     }
 
+    /// A card could not be delivered.
+    pub fn undelivered(&self, platform: &str) {
+        self.failures.get_or_create(&OnPlatform { platform: platform.into() }).inc();
+    }
+
     /// The OpenMetrics text, with gauges as just read.
     pub fn text(&self, gauges: &Gauges) -> String {
         let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
@@ -113,6 +138,7 @@ impl Metrics {
         self.runs.get_or_create(&InState::of("queued")).set(whole(gauges.queued_runs));
         self.runs.get_or_create(&InState::of("held")).set(whole(gauges.held_runs));
         self.undelivered.set(whole(gauges.undelivered_cards));
+        self.given_up.set(whole(gauges.given_up_cards));
         self.unhandled.set(whole(gauges.unhandled_events));
         self.unsealed_age.set(gauges.unsealed_age_s);
         let mut text = String::new();
@@ -130,6 +156,7 @@ mod tests {
     fn the_text_names_every_series_with_its_unit() {
         let metrics = Metrics::default();
         metrics.query(Duration::from_millis(3));
+        metrics.undelivered("slack");
         let gauges = Gauges {
             open_requests: vec![(RequestState::Awaiting, 2)],
             unsealed_age_s: 0.5,
@@ -139,6 +166,7 @@ mod tests {
         for line in [
             "petrel_requests{state=\"awaiting\"} 2",
             "petrel_runs{state=\"queued\"} 0",
+            "petrel_delivery_failures_total{platform=\"slack\"} 1",
             "petrel_unsealed_entry_age_seconds 0.5",
             "petrel_query_duration_seconds_bucket{le=\"0.005\"} 1",
         ] {

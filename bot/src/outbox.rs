@@ -1,5 +1,6 @@
 //! Delivers cards: claims what is due, draws a request's card from its state at that moment, and has the platform's door
-//! post or edit it. One worker per platform: one that is down delays no other.
+//! post or edit it. One worker per platform: one that is down delays no other. Within a platform, a room that is slow or
+//! told to wait holds at most one of its places, and delays no other room.
 
 use crate::{
     app::App,
@@ -7,86 +8,212 @@ use crate::{
     door::{Door, Kind, Undelivered},
     draw,
 };
-use futures::{StreamExt, stream};
+use futures::FutureExt;
 use jiff::Timestamp;
-use ledger::{CardSubject, Delivery, Wake};
+use ledger::{CardSubject, Delivery, LedgerError, Place, Take, Wake};
 use std::{
+    collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::broadcast::error::RecvError;
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    task::JoinSet,
+};
 
 /// A worker silent for so long is presumed dead, and its deliveries are taken over.
 const LEASE: Duration = Duration::from_secs(10);
+/// A door that takes longer is not waited for: the claim would run out.
+const DEADLINE: Duration = Duration::from_secs(8);
 /// The fallback when no wake arrives.
 const POLL: Duration = Duration::from_secs(1);
-/// Claimed at once.
-const BATCH: u32 = 32;
 /// Delivered at once.
-const PARALLEL: usize = 4;
+const PARALLEL: usize = 16;
+/// While more is due, half of the places are filled together, but not later than after this long.
+const TOGETHER: Duration = Duration::from_millis(50);
+/// The longest that a room is left alone because its platform said so; a longer wait is asked for again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// What fails for so long is given up.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+/// The same for a room that takes nothing until a person changes it.
+const PATIENCE_NEVER: Duration = Duration::from_secs(3600);
 
 /// Delivers to one platform until the app stops.
 pub async fn work(app: App, door: Arc<dyn Door>) {
-    let platform = door.platform();
     let mut wakes = app.wakes.subscribe();
-    loop {
-        match app.ledger.claim_deliveries(platform, &app.worker, LEASE, BATCH).await {
-            Ok(due) if due.is_empty() => {}
-            Ok(due) => {
-                stream::iter(&due)
-                    .for_each_concurrent(PARALLEL, |delivery| deliver(&app, &*door, delivery))
-                    .await;
-                if !app.stop.is_cancelled() {
-                    continue;
-                }
-            }
-            Err(error) => tracing::warn!(%error, platform, "could not claim cards to deliver"),
-        }
-        let woken = async {
-            loop {
-                match wakes.recv().await {
-                    Ok(Wake::Card | Wake::Lost) | Err(RecvError::Lagged(_)) => return,
-                    Ok(_) => {}
-                    Err(RecvError::Closed) => std::future::pending().await,
-                }
-            }
+    let mut rooms = Rooms::default();
+    let mut tasks: JoinSet<Done> = JoinSet::new();
+    while !app.stop.is_cancelled() {
+        let limit = PARALLEL - tasks.len();
+        let claimed = match limit {
+            0 => Vec::new(),
+            _ => claim(&app, &*door, &rooms, limit).await,
         };
+        let more = claimed.len() == limit;
+        for delivery in claimed {
+            rooms.begin(&delivery.place);
+            let (app, door) = (app.clone(), door.clone());
+            tasks.spawn(async move {
+                let place = delivery.place.clone();
+                // One card that cannot be drawn must not end the worker; its claim runs out.
+                let pause = AssertUnwindSafe(deliver(&app, &*door, &delivery)).catch_unwind().await;
+                Done { place, pause: pause.unwrap_or_default() }
+            });
+        }
         tokio::select! {
-            () = app.stop.cancelled() => return,
-            () = woken => {}
-            () = tokio::time::sleep(POLL) => {}
+            () = app.stop.cancelled() => {}
+            () = wait(&mut tasks, &mut rooms, &mut wakes, more) => {}
+        }
+    }
+    // What was begun is ended; its outcome is noted.
+    while tasks.join_next().await.is_some() {}
+}
+
+async fn claim(app: &App, door: &dyn Door, rooms: &Rooms, limit: usize) -> Vec<Delivery> {
+    let at_once = door.at_once();
+    let take = Take { limit: limit as u32, per_room: at_once, except: rooms.closed(at_once, Instant::now()) };
+    app.ledger.claim_deliveries(door.platform(), &app.worker, LEASE, &take).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, platform = door.platform(), "could not claim cards to deliver");
+        Vec::new()
+    })
+}
+
+/// Until it is worth claiming again.
+async fn wait(tasks: &mut JoinSet<Done>, rooms: &mut Rooms, wakes: &mut Receiver<Wake>, more: bool) {
+    let together = tokio::time::sleep(TOGETHER);
+    tokio::pin!(together);
+    let poll = tokio::time::sleep(rooms.next_opening(Instant::now()).unwrap_or(POLL).min(POLL));
+    tokio::pin!(poll);
+    let mut is_late = false;
+    loop {
+        tokio::select! {
+            Some(done) = tasks.join_next() => {
+                if let Ok(done) = done {
+                    rooms.end(done, Instant::now());
+                }
+                if !more || is_late || tasks.len() <= PARALLEL / 2 {
+                    return;
+                }
+            }
+            () = &mut together, if more && !is_late => {
+                is_late = true;
+                if tasks.len() < PARALLEL {
+                    return;
+                }
+            }
+            wake = wakes.recv(), if !more => match wake {
+                Ok(Wake::Card | Wake::Lost) | Err(RecvError::Lagged(_)) => return,
+                Ok(_) => {}
+                Err(RecvError::Closed) => std::future::pending().await,
+            },
+            () = &mut poll, if !more => return,
         }
     }
 }
 
-async fn deliver(app: &App, door: &dyn Door, delivery: &Delivery) {
+/// One delivery has ended; the platform may have asked to leave the room alone for a while.
+struct Done {
+    place: Place,
+    pause: Option<Duration>,
+}
+
+/// Which rooms are being delivered to, and which are to be left alone.
+#[derive(Default)]
+struct Rooms {
+    busy: HashMap<Place, u32>,
+    paused: HashMap<Place, Instant>,
+}
+
+impl Rooms {
+    fn begin(&mut self, place: &Place) {
+        *self.busy.entry(place.clone()).or_default() += 1;
+    }
+
+    fn end(&mut self, Done { place, pause }: Done, now: Instant) {
+        if let Some(pause) = pause {
+            self.paused.insert(place.clone(), now + pause.min(LONGEST_PAUSE));
+        }
+        if let Some(count) = self.busy.get_mut(&place) {
+            *count -= 1;
+            if *count == 0 {
+                self.busy.remove(&place);
+            }
+        }
+        self.paused.retain(|_, until| *until > now);
+    }
+
+    /// Nothing more is claimed for these.
+    fn closed(&self, at_once: u32, now: Instant) -> Vec<Place> {
+        let full = self.busy.iter().filter(|(_, count)| **count >= at_once).map(|(place, _)| place);
+        let paused = self.paused.iter().filter(|(_, until)| **until > now).map(|(place, _)| place);
+        full.chain(paused).cloned().collect()
+    }
+
+    fn next_opening(&self, now: Instant) -> Option<Duration> {
+        self.paused.values().map(|until| until.saturating_duration_since(now)).min()
+    }
+}
+
+/// How long the room is to be left alone.
+async fn deliver(app: &App, door: &dyn Door, delivery: &Delivery) -> Option<Duration> {
     let started = Instant::now();
     let outcome = match draw_card(app, delivery).await {
-        Ok(card) => door.deliver(delivery, &card).await,
+        Ok(card) => match tokio::time::timeout(DEADLINE, door.deliver(delivery, &card)).await {
+            Ok(outcome) => outcome.map(|message| (message, card.once)),
+            Err(_) => Err(Undelivered::later(format!("no answer within {} s", DEADLINE.as_secs()))),
+        },
         Err(why) => Err(Undelivered::later(why)),
     };
-    let noted = match outcome {
-        Ok(message) => {
+    let (noted, pause) = match outcome {
+        Ok((message, once)) => {
             app.metrics.delivery(started.elapsed());
-            app.ledger.delivered(delivery, &message).await.map(|_| ())
+            (delivered(app, delivery, &message, once).await, None)
         }
-        Err(Undelivered { why, after, kind }) => {
-            match kind == Kind::Paced {
-                true => {
-                    tracing::debug!(card.id = %delivery.card, place = %delivery.place, ?after, "a card waits its turn")
-                }
-                false => {
-                    tracing::warn!(card.id = %delivery.card, place = %delivery.place, attempts = delivery.attempts, why, "could not deliver a card")
-                }
-            }
-            let wait = after.unwrap_or_else(|| back_off(delivery.attempts));
-            app.ledger.undelivered(delivery, &why, wait).await
+        Err(undelivered) => {
+            let pause = undelivered.after;
+            (failed(app, delivery, undelivered).await, pause)
         }
     };
     if let Err(error) = noted {
         // The claim runs out and the card is delivered again; doors edit the same message then.
         tracing::warn!(card.id = %delivery.card, %error, "could not note a delivery");
     }
+    pause
+}
+
+async fn delivered(app: &App, delivery: &Delivery, message: &str, once: bool) -> Result<(), LedgerError> {
+    match once {
+        true => app.ledger.delivered_once(delivery, message, &draw::json(&draw::shown_once())).await?,
+        false => app.ledger.delivered(delivery, message).await?,
+    };
+    Ok(())
+}
+
+async fn failed(app: &App, delivery: &Delivery, undelivered: Undelivered) -> Result<(), LedgerError> {
+    let Undelivered { why, after, kind } = undelivered;
+    let (card, place, attempts) = (delivery.card, &delivery.place, delivery.attempts);
+    if kind == Kind::Paced {
+        tracing::debug!(card.id = %card, %place, ?after, "a card waits its turn");
+        return app.ledger.postponed(delivery, after.unwrap_or(POLL)).await;
+    }
+    app.metrics.undelivered(place.platform());
+    tracing::warn!(card.id = %card, %place, attempts, why, "could not deliver a card");
+    let given_up = match kind {
+        Kind::Gone => app.ledger.deleted(delivery, &why).await?,
+        Kind::Never => {
+            let wait = after.unwrap_or_else(|| seldom(attempts));
+            app.ledger.undelivered(delivery, &why, wait, PATIENCE_NEVER).await?
+        }
+        Kind::Later | Kind::Paced => {
+            let wait = after.unwrap_or_else(|| back_off(attempts));
+            app.ledger.undelivered(delivery, &why, wait, PATIENCE).await?
+        }
+    };
+    if given_up {
+        tracing::error!(card.id = %card, %place, why, "gave a card up; the request's page and `petrel check` show it");
+    }
+    Ok(())
 }
 
 async fn draw_card(app: &App, delivery: &Delivery) -> Result<Card, String> {
@@ -106,6 +233,11 @@ fn back_off(attempts: u32) -> Duration {
     Duration::from_millis(200).saturating_mul(1 << attempts.min(10)).min(Duration::from_secs(60))
 }
 
+/// A minute, doubling, at most a quarter of an hour.
+fn seldom(attempts: u32) -> Duration {
+    Duration::from_secs(60).saturating_mul(1 << attempts.min(10)).min(Duration::from_secs(900))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,5 +247,22 @@ mod tests {
         assert_eq!(back_off(0), Duration::from_millis(200));
         assert_eq!(back_off(3), Duration::from_millis(1600));
         assert_eq!(back_off(u32::MAX), Duration::from_secs(60));
+        assert_eq!((seldom(0), seldom(9)), (Duration::from_secs(60), Duration::from_secs(900)));
+    }
+
+    #[test]
+    fn a_room_is_closed_while_it_is_full_or_told_to_wait() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let [a, b] = ["slack:T1:A", "slack:T1:B"].map(|place| Place(place.into()));
+        let mut rooms = Rooms::default();
+        rooms.begin(&a);
+        assert_eq!(rooms.closed(1, now), std::slice::from_ref(&a));
+        assert!(rooms.closed(2, now).is_empty());
+        rooms.begin(&b);
+        rooms.end(Done { place: a.clone(), pause: Some(second) }, now);
+        rooms.end(Done { place: b, pause: None }, now);
+        assert_eq!(rooms.closed(1, now), [a]);
+        assert_eq!(rooms.next_opening(now), Some(second));
+        assert!(rooms.closed(1, now + second).is_empty());
     }
 }

@@ -2,7 +2,8 @@
 //! does not wait.
 
 use crate::{
-    api, app::App, checkpoint, config::Config, console, database, discord, door::Rooms, inbox, outbox, slack,
+    api, app::App, checkpoint, config::Config, console, database, discord, door::Rooms, inbox, notice,
+    outbox, prune, slack,
 };
 use actions::{
     policy::PolicyHandle,
@@ -102,6 +103,8 @@ pub fn start(app: &App, tasks: &TaskTracker) {
     tasks.spawn(listen(app.clone()));
     tasks.spawn(inbox::work(app.clone()));
     tasks.spawn(outbox::work(app.clone(), Arc::new(Rooms(app.ledger.clone()))));
+    tasks.spawn(notice::work(app.clone()));
+    tasks.spawn(prune::work(app.clone()));
     if app.config.slack.is_some() {
         slack::start(app, tasks);
     }

@@ -18,7 +18,12 @@ groups = ["oncall"]
 
 [[person]]
 name = "bob"
-identities = ["console:bob"]
+identities = ["console:bob", "slack:T1:UBOB"]
+groups = ["sre"]
+
+[[person]]
+name = "cat"
+identities = ["console:cat"]
 groups = ["sre"]
 
 [[person]]
@@ -45,11 +50,11 @@ from = ["sre"]
 within = "30m"
 "#;
 
-const WITHIN: Duration = Duration::from_secs(30);
+pub const WITHIN: Duration = Duration::from_secs(30);
 
 /// Everything, until it is dropped.
-struct World {
-    app: App,
+pub struct World {
+    pub app: App,
     practice: Practice,
     _folder: tempfile::TempDir,
 }
@@ -60,7 +65,7 @@ impl Drop for World {
     }
 }
 
-fn actor(name: &str) -> Actor {
+pub fn actor(name: &str) -> Actor {
     format!("console:{name}").parse().unwrap()
 }
 
@@ -69,7 +74,14 @@ fn ops() -> Place {
 }
 
 impl World {
-    async fn new(name: &str) -> World {
+    pub async fn new(name: &str) -> World {
+        let rooms = "[[room]]\nplace = \"console:ops\"\ncluster = \"prod-eu\"\nnamespace = \"shop\"\n\
+            [[room]]\nplace = \"console:lobby\"\n";
+        World::with(name, rooms).await
+    }
+
+    /// With these rooms, and whatever else the config should say.
+    pub async fn with(name: &str, more: &str) -> World {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let server = private::PrivatePostgres::join(&private::test_dir()).await.unwrap();
         let (url, _) = server.database(name).await.unwrap();
@@ -85,9 +97,7 @@ impl World {
         std::fs::write(&kubeconfig, practice.kubeconfig()).unwrap();
         let config = format!(
             "[database]\nprivate = \"unused\"\n[policy]\nfile = \"unused\"\n\
-             [[cluster]]\nname = \"prod-eu\"\nkubeconfig = \"{}\"\nlabels = {{ production = \"true\" }}\n\
-             [[room]]\nplace = \"console:ops\"\ncluster = \"prod-eu\"\nnamespace = \"shop\"\n\
-             [[room]]\nplace = \"console:lobby\"\n",
+             [[cluster]]\nname = \"prod-eu\"\nkubeconfig = \"{}\"\nlabels = {{ production = \"true\" }}\n{more}",
             kubeconfig.display()
         );
         let config = Config::parse(Path::new("/petrel.toml"), &config, &|_| None).unwrap();
@@ -112,14 +122,14 @@ impl World {
         self.app.ledger.receive(&arrival, worker, lease, Timestamp::now()).await.unwrap()
     }
 
-    async fn event(&self, who: &str, event: Event) -> Handled {
+    pub async fn event(&self, who: &str, event: Event) -> Handled {
         let key = RequestId::new().to_string();
         let inbound = self.receive(&key, who, &event, &self.app.worker, inbox::LEASE).await;
         inbox::handle(&self.app, &inbound.expect("a new key is a new event")).await
     }
 
     /// Types a line; what only the typist sees.
-    async fn post(&self, who: &str, line: &str) -> Option<String> {
+    pub async fn post(&self, who: &str, line: &str) -> Option<String> {
         match self.event(who, Event::Line { text: line.into() }).await {
             Handled::Shown => None,
             Handled::Private(card) => Some(draw::text(&card, str::to_string)),
@@ -127,7 +137,7 @@ impl World {
     }
 
     /// Clicks a button of a card as it is shown.
-    async fn click(&self, who: &str, button: &str, card: &Card) -> Option<String> {
+    pub async fn click(&self, who: &str, button: &str, card: &Card) -> Option<String> {
         let (request, digest) = (card.request.unwrap(), card.digest.clone().unwrap());
         let event = Event::Click {
             button: button.into(),
@@ -143,7 +153,7 @@ impl World {
     }
 
     /// Cards that `viewer` sees in a room, oldest first.
-    async fn cards(&self, room: &str, viewer: &str) -> Vec<Card> {
+    pub async fn cards(&self, room: &str, viewer: &str) -> Vec<Card> {
         let messages =
             self.app.ledger.room(&Place(format!("console:{room}")), &actor(viewer), None, 50).await.unwrap();
         messages
@@ -154,7 +164,7 @@ impl World {
     }
 
     /// Waits until the room's only card has this status.
-    async fn card(&self, room: &str, status: &str) -> Card {
+    pub async fn card(&self, room: &str, status: &str) -> Card {
         let begun = Instant::now();
         loop {
             let cards = self.cards(room, "ann").await;
@@ -167,12 +177,12 @@ impl World {
         }
     }
 
-    async fn records(&self, kind: &str) -> Vec<Entry> {
+    pub async fn records(&self, kind: &str) -> Vec<Entry> {
         let filter = EntryFilter { kind: Some(kind.into()), limit: 50, ..EntryFilter::default() };
         self.app.ledger.entries(&filter).await.unwrap()
     }
 
-    fn replicas(&self) -> i64 {
+    pub fn replicas(&self) -> i64 {
         let checkout = self.practice.get("apps/v1", "Deployment", Some("shop"), "checkout").unwrap();
         checkout["spec"]["replicas"].as_i64().unwrap()
     }

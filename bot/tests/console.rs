@@ -5,7 +5,7 @@ use axum::{
     body::{Body, BodyDataStream},
     http::{Request as HttpRequest, StatusCode, header},
 };
-use bot::{app::App, config::Config, console, outbox};
+use bot::{app::App, card, card::Card, config::Config, console, draw, outbox};
 use futures::StreamExt;
 use jiff::Timestamp;
 use ledger::*;
@@ -360,6 +360,42 @@ async fn every_answer_carries_the_content_security_policy() {
         }
         assert!(!policy.contains("unsafe"), "{path}: {policy}");
     }
+}
+
+#[tokio::test]
+async fn a_picture_on_a_card_is_for_those_who_are_signed_in() {
+    let world = world("console_picture").await;
+    let ann = world.sign_in("ann").await;
+    let kept = ledger::Picture {
+        id: ledger::PictureId::new(),
+        alt: "load <of> checkout".into(),
+        svg: "<svg xmlns=\"http://www.w3.org/2000/svg\"/>".into(),
+        png: b"PNG".to_vec(),
+    };
+    world.app.ledger.keep_picture(&kept, Timestamp::now()).await.unwrap();
+    let picture = Some(card::Picture { id: kept.id, alt: kept.alt.clone() });
+    let shown = Card { picture, ..Card::titled(card::Tone::Neutral, "Load") };
+    world.app.ledger.say("k", &Place("console:ops".into()), None, &draw::json(&shown)).await.unwrap();
+    let path = format!("/pictures/{}.svg", kept.id);
+    let begun = std::time::Instant::now();
+    loop {
+        let room = ann.get("/").await.text;
+        if room.contains(&format!("<img class=\"picture\" src=\"{path}\" alt=\"load &lt;of&gt; checkout\"")) {
+            break;
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{room}");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(ann.get(&path).await.text, kept.svg);
+    assert_eq!(ann.get(&path.replace("svg", "png")).await.text, "PNG");
+    for wrong in [
+        path.replace("svg", "exe"),
+        format!("/pictures/{}.svg", ledger::PictureId::new()),
+        "/pictures/x".into(),
+    ] {
+        assert_eq!(ann.get(&wrong).await.status, StatusCode::NOT_FOUND, "{wrong}");
+    }
+    assert_eq!(world.stranger().get(&path).await.status, StatusCode::SEE_OTHER);
 }
 
 #[tokio::test]

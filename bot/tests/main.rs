@@ -4,5 +4,7 @@ mod api;
 mod chat;
 mod console;
 mod discord;
+mod doors;
 mod draw;
 mod grammar;
+mod people;

@@ -2,7 +2,7 @@
 
 use crate::support::{eventually, fresh, owner};
 use jiff::Timestamp;
-use ledger::{Actor, Arrival, CardSubject, Delivery, Event, Ledger, Place, RequestId, Wake};
+use ledger::{Actor, Arrival, CardSubject, Delivery, Event, Ledger, Place, RequestId, Take, Wake};
 use serde_json::json;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn line(text: &str) -> Event {
 }
 
 async fn claim(ledger: &Ledger, worker: &str, lease: Duration) -> Vec<Delivery> {
-    ledger.claim_deliveries("console", worker, lease, 10).await.unwrap()
+    ledger.claim_deliveries("console", worker, lease, &Take::of(10)).await.unwrap()
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn a_delivery_survives_its_worker_and_the_overtaken_one_can_mark_nothing()
     let second = claim(&ledger, "lives", LONG).await.remove(0);
     assert_eq!((first.attempts, second.attempts, &second.subject), (0, 1, &CardSubject::Request(request)));
     assert_eq!(claim(&ledger, "third", LONG).await, [], "held");
-    ledger.undelivered(&first, "late", Duration::ZERO).await.unwrap();
+    ledger.undelivered(&first, "late", Duration::ZERO, LONG).await.unwrap();
     assert_eq!(claim(&ledger, "third", LONG).await, [], "still held");
     assert!(!ledger.delivered(&first, "wrong").await.unwrap());
     assert!(ledger.delivered(&second, "right").await.unwrap());
@@ -71,9 +71,9 @@ async fn what_could_not_be_delivered_waits_and_then_is_tried_again() {
     ledger.say("k", &ops(), Some(&ann()), &json!(1)).await.unwrap();
     let first = claim(&ledger, "w", LONG).await.remove(0);
     assert_eq!(first.only_for, Some(ann()));
-    ledger.undelivered(&first, "platform is down", LONG).await.unwrap();
+    ledger.undelivered(&first, "platform is down", LONG, LONG).await.unwrap();
     assert_eq!(claim(&ledger, "w", LONG).await, []);
-    ledger.undelivered(&first, "it is back", Duration::ZERO).await.unwrap();
+    ledger.undelivered(&first, "it is back", Duration::ZERO, LONG).await.unwrap();
     let again = claim(&ledger, "w", LONG).await.remove(0);
     assert_eq!((again.card, again.attempts), (first.card, 1));
 }
@@ -88,7 +88,7 @@ async fn a_card_is_shown_in_many_places_each_by_its_own_platform() {
         assert_eq!(ledger.show(request, place).await.unwrap(), card, "one card per request");
     }
     let here = claim(&ledger, "w", LONG).await;
-    let there = ledger.claim_deliveries("slack", "w", LONG, 10).await.unwrap();
+    let there = ledger.claim_deliveries("slack", "w", LONG, &Take::of(10)).await.unwrap();
     assert_eq!((here.len(), &here[0].place, there.len(), &there[0].place), (1, &ops(), 1, &slack));
 }
 
@@ -98,7 +98,7 @@ async fn deliveries_are_claimed_oldest_first_and_by_one_worker_each() {
     for n in 0..40 {
         ledger.say(&format!("k{n}"), &ops(), None, &json!(n)).await.unwrap();
     }
-    let first = ledger.claim_deliveries("console", "w", LONG, 8).await.unwrap();
+    let first = ledger.claim_deliveries("console", "w", LONG, &Take::of(8)).await.unwrap();
     let expected: Vec<CardSubject> = (0..8).map(|n| CardSubject::Said(json!(n))).collect();
     assert_eq!(first.iter().map(|delivery| delivery.subject.clone()).collect::<Vec<_>>(), expected);
     let claims = futures::future::join_all((0..8).map(|_| claim(&ledger, "w", LONG))).await;

@@ -2,8 +2,10 @@
 
 mod ceiling;
 mod chat;
+mod people;
 mod private;
 mod request;
+mod rooms;
 mod run;
 mod sealing;
 mod support;

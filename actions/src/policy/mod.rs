@@ -113,6 +113,12 @@ impl Policy {
         Some(Who { person: member.person.clone(), groups: member.groups.clone() })
     }
 
+    /// Somebody by name, for an identity that they linked themselves. None: the file does not name them.
+    pub fn person(&self, person: &Person) -> Option<Who> {
+        let member = self.members.iter().find(|member| member.person == *person)?;
+        Some(Who { person: member.person.clone(), groups: member.groups.clone() })
+    }
+
     /// All people and machines with their identities and groups, for sign-in pages and `petrel check`.
     pub fn people(&self) -> Vec<(Person, Vec<Actor>, Vec<String>)> {
         let members = self.members.iter();

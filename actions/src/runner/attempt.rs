@@ -10,6 +10,7 @@ use super::{
 use crate::{
     catalogue::{self, PlanContext, PlanError},
     cluster::{Cluster, ClusterError},
+    identity,
     policy::{Facts, refused_by},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -277,7 +278,9 @@ impl<'a> Attempt<'a> {
         let activity = without(activity, request, now);
         let policy = self.runner.policy.current();
         let (version, cluster_labels) = (policy.version(), cluster.labels());
-        let stands = match policy.who(&ask.actor) {
+        let who = self.hold.write(|| identity::who(&policy, ledger, &ask.actor)).await?;
+        // An identity may have gone to another person since.
+        let stands = match who.filter(|who| who.person == ask.person) {
             Some(who) => {
                 let facts = Facts { who: &who, ask, plan, cluster_labels, activity: &activity, now };
                 let decision = policy.decide(facts).decision;

@@ -109,7 +109,7 @@ async fn requests(
     Bearer(actor): Bearer,
     query: Result<Query<RequestsQuery>, QueryRejection>,
 ) -> Result<Json<Requests>, Problem> {
-    app.gate.who(&actor)?;
+    app.gate.who(&actor).await??;
     let Query(query) = query?;
     let mut states = Vec::new();
     for name in query.state.iter().flat_map(|states| states.split(',')) {
@@ -141,7 +141,7 @@ async fn request(
     Bearer(actor): Bearer,
     Path(id): Path<String>,
 ) -> Result<Json<wire::Request>, Problem> {
-    app.gate.who(&actor)?;
+    app.gate.who(&actor).await??;
     let id = named(&app, &actor, &id).await?;
     Ok(Json(view(&app, id).await?))
 }
@@ -185,7 +185,7 @@ async fn clusters(
     State(app): State<App>,
     Bearer(actor): Bearer,
 ) -> Result<Json<Vec<wire::Cluster>>, Problem> {
-    let who = app.gate.who(&actor)?;
+    let who = app.gate.who(&actor).await??;
     let (policy, now) = (app.policy.current(), Timestamp::now());
     let mut health = app.clusters.health().await;
     health.retain(|cluster| policy.may_query(&who, "clusters", &cluster.name, &cluster.labels, now).is_ok());
@@ -199,7 +199,7 @@ async fn entries(
     Bearer(actor): Bearer,
     query: Result<Query<EntriesQuery>, QueryRejection>,
 ) -> Result<Json<Entries>, Problem> {
-    app.gate.who(&actor)?;
+    app.gate.who(&actor).await??;
     let Query(query) = query?;
     let request = match query.request {
         Some(id) => Some(named(&app, &actor, &id).await?),
@@ -216,7 +216,7 @@ async fn named(app: &App, actor: &Actor, id: &str) -> Result<RequestId, Problem>
     if let Ok(id) = id.parse() {
         return Ok(id);
     }
-    app.gate.who(actor)?;
+    app.gate.who(actor).await??;
     match app.ledger.find_request(id).await?.as_slice() {
         [id] => Ok(*id),
         [] => Err(ledger::Refusal::NoSuchRequest.into()),

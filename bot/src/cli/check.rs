@@ -135,6 +135,19 @@ async fn database(config: &Config, report: &mut Report) {
         Ok(version) => report.good("database", &format!("PostgreSQL {version}, schema up to date")),
         Err(error) => report.bad("database", &error.to_string(), "check that the server runs"),
     }
+    match database.ledger.rooms_given_up().await {
+        Ok(rooms) => {
+            for (place, count, why) in rooms {
+                let text = format!("{count} cards were given up there within the last day: {why}");
+                report.mind(
+                    &format!("room {place}"),
+                    &text,
+                    "invite the bot again, or take the room out of [[room]]",
+                );
+            }
+        }
+        Err(error) => report.bad("database", &error.to_string(), "check that the server runs"),
+    }
     match database.ledger.rights_on_record().await {
         Ok(rights) if rights.is_empty() => {
             report.good("record", "the serving role can append to it and not change it")

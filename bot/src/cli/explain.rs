@@ -51,7 +51,7 @@ impl Policy {
 
 impl Explain {
     async fn explain(&self, app: &App) -> Result<ExitCode> {
-        let who = match app.gate.who(&self.actor) {
+        let who = match app.gate.who(&self.actor).await? {
             Ok(who) => who,
             Err(refusal) => {
                 println!("{refusal}");

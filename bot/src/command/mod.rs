@@ -6,8 +6,10 @@ mod clusters;
 mod deny;
 mod help;
 mod history;
+pub mod people;
 mod request;
 mod requests;
+mod waiting;
 mod whoami;
 
 use crate::{
@@ -58,7 +60,9 @@ pub fn commands() -> &'static [&'static dyn Command] {
         &approve::Approve,
         &deny::Deny,
         &cancel::Cancel,
+        &waiting::Waiting,
         &whoami::WhoAmI,
+        &people::People,
         &help::Help,
     ]
 }

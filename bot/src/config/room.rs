@@ -1,6 +1,7 @@
 //! `[[room]]`: what is special about a chat room, on whichever platform.
 
 use crate::grammar;
+pub use ledger::Notice;
 use ledger::Place;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -23,29 +24,6 @@ pub struct Room {
     pub notices: BTreeSet<Notice>,
     /// Only for these clusters; None: for all.
     pub notice_clusters: Option<BTreeSet<String>>,
-}
-
-/// Something that people hear of who did not ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Notice {
-    /// A request waits for approval.
-    Approvals,
-    /// Somebody went past the usual approvals.
-    BreakGlass,
-    /// A request ended and it is not known what it did: a person must look.
-    Unknown,
-}
-
-impl Notice {
-    /// As in the config.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Notice::Approvals => "approvals",
-            Notice::BreakGlass => "break-glass",
-            Notice::Unknown => "unknown",
-        }
-    }
 }
 
 /// What nobody should miss is posted unless the room says otherwise.

@@ -166,7 +166,7 @@ impl Feed {
                 Some(Changed::Messages(ids)) => self.messages(ids).await?,
                 Some(Changed::Request) => self.request().await?,
             };
-            if sent.is_err() || self.app.policy.current().who(&self.viewer.actor).is_none() {
+            if sent.is_err() || self.app.gate.who(&self.viewer.actor).await?.is_err() {
                 return Ok(());
             }
         }

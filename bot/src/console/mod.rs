@@ -14,6 +14,7 @@ pub mod draw;
 mod guard;
 mod help;
 mod live;
+mod picture;
 mod problem;
 mod requests;
 mod room;
@@ -52,6 +53,7 @@ pub fn router() -> Router<App> {
         .route("/help", get(help::page_of))
         .route("/sign-in", get(sign_in::page).post(sign_in::submit))
         .route("/sign-out", post(sign_in::leave))
+        .route("/pictures/{file}", get(picture::file))
         .route("/static/{file}", get(assets::file))
         .fallback(|| async { Problem::NotFound("There is no such page.") })
         .layer(DefaultBodyLimit::max(FORM_BYTES))

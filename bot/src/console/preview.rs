@@ -376,7 +376,7 @@ fn request_page() -> Markup {
         request: Some(view.request.id),
         ..plain(Tone::Good, "scale Deployment checkout from 3 to 6 replicas")
     };
-    let main = request::request(&view, &card, &entries(), &clicks("request"), None);
+    let main = request::request(&view, &card, &entries(), &[], &clicks("request"), None);
     page(
         "Request",
         Here::Requests,

@@ -196,13 +196,14 @@ pub(super) async fn live(
     let Some(view) = app.ledger.view(id).await? else { return Ok(None) };
     let filter = EntryFilter { request: Some(id), limit: ENTRIES, ..EntryFilter::default() };
     let entries = app.ledger.entries(&filter).await?;
+    let given_up = app.ledger.given_up(id).await?;
     let card = super::request_card(app, &view);
     let asked_in = view.request.ask.place.as_ref();
     let asked_in = app.config.console_rooms().find(|room| Some(&room.place) == asked_in);
     let room = asked_in.or(app.config.console_rooms().next());
     let room = room.map(|room| room.name().to_string()).unwrap_or_default();
     let clicks = Clicks { csrf: viewer.csrf.clone(), room, from: "request" };
-    Ok(Some(drawn::request(&view, &card, &entries, &clicks, told)))
+    Ok(Some(drawn::request(&view, &card, &entries, &given_up, &clicks, told)))
 }
 
 #[cfg(test)]

@@ -152,7 +152,7 @@ impl FromRequestParts<App> for Viewer {
             .parse()
             .map_err(|_| Problem::Stranger(session.person.clone()))?;
         // Asked each time: whoever is taken out of the policy file is out at once.
-        let Some(who) = app.policy.current().who(&actor) else {
+        let Ok(who) = app.gate.who(&actor).await? else {
             return Err(Problem::Stranger(actor.to_string()));
         };
         let expires = Timestamp::from_second(session.expires).unwrap_or(now);

@@ -13,7 +13,7 @@ pub async fn choices(
     options: &Options,
     now: Timestamp,
 ) -> Vec<String> {
-    let Ok(who) = app.gate.who(actor) else { return Vec::new() };
+    let Ok(Ok(who)) = app.gate.who(actor).await else { return Vec::new() };
     let clusters = app.clusters.names();
     let context = crate::line::context(app, Some(place), &clusters);
     let focused = options.focused.as_deref().unwrap_or_default();

@@ -50,7 +50,7 @@ pub fn place(from: &From) -> Place {
 
 /// The identity it came from. Discord's accounts are the same in every guild: who writes directly is known by `discord:dm:<id>`,
 /// or else as the person that a configured guild's identity belongs to.
-pub fn actor(app: &App, from: &From) -> Actor {
+pub async fn actor(app: &App, from: &From) -> Result<Actor, LedgerError> {
     let name = |guild: &str| format!("discord:{guild}:{}", from.user).parse::<Actor>();
     let guilds = app.config.discord.iter().flat_map(|config| &config.guilds);
     let candidates = match &from.guild {
@@ -58,16 +58,20 @@ pub fn actor(app: &App, from: &From) -> Actor {
         None => std::iter::once(name(DIRECT)).chain(guilds.map(|guild| name(guild))).collect(),
     };
     let candidates: Vec<Actor> = candidates.into_iter().flatten().collect();
-    let known = candidates.iter().find(|actor| app.gate.who(actor).is_ok());
+    for actor in &candidates {
+        if app.gate.who(actor).await?.is_ok() {
+            return Ok(actor.clone());
+        }
+    }
     // Ids are checked when they are read, so there is at least one.
-    known.or(candidates.first()).cloned().unwrap_or_else(|| unreachable!("ids make an actor"))
+    Ok(candidates.into_iter().next().unwrap_or_else(|| unreachable!("ids make an actor")))
 }
 
 /// Takes an interaction in. The error means that it was not made durable: it must not be acknowledged.
 pub async fn hear(app: &App, interaction: Interaction, now: Timestamp) -> Result<Heard, LedgerError> {
     let Interaction { id, token, from, what } = interaction;
     let address = |path: &str| app.config.address(path);
-    let (place, actor) = (place(&from), actor(app, &from));
+    let (place, actor) = (place(&from), actor(app, &from).await?);
     let (event, first, at_once) = match what {
         What::Completion(options) => {
             return Ok(Heard::only(answer::choices(
@@ -76,7 +80,7 @@ pub async fn hear(app: &App, interaction: Interaction, now: Timestamp) -> Result
         }
         What::Command(options) => {
             let text = command::line(&options);
-            let private = line::is_private(app, &actor, &place, &text, now);
+            let private = line::is_private(app, &actor, &place, &text, now).await?;
             (Event::Line { text }, if private { First::Private } else { First::Public }, private)
         }
         What::Button(Err(error)) | What::Modal { press: Err(error), .. } => {

@@ -3,12 +3,12 @@
 use super::{
     Discord, command, gateway,
     hear::{self, Heard},
-    interaction::{self, Sent},
+    interaction::{self, From, Sent},
     message::{self, Written},
 };
-use crate::inbox;
+use crate::{app::App, inbox};
 use jiff::Timestamp;
-use ledger::{Arrival, Event, Lease};
+use ledger::{Arrival, Event, Inbound, Lease, LedgerError};
 use serde_json::Value;
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -172,15 +172,23 @@ async fn used(discord: &Discord, data: Value) {
     }
 }
 
+async fn take_in(app: &App, id: &str, from: &From, text: &str) -> Result<Option<Inbound>, LedgerError> {
+    let arrival = Arrival {
+        key: format!("discord:{id}"),
+        actor: hear::actor(app, from).await?,
+        place: hear::place(from),
+        event: Event::Line { text: text.into() },
+        reply_to: None,
+    };
+    app.ledger.receive(&arrival, &app.worker, inbox::LEASE, Timestamp::now()).await
+}
+
 async fn said(discord: &Discord, written: Written) {
     let app = &discord.app;
     let Written { id, from, text } = written;
-    let (place, actor) = (hear::place(&from), hear::actor(app, &from));
-    let arrival =
-        Arrival { key: format!("discord:{id}"), actor, place, event: Event::Line { text }, reply_to: None };
     let mut pause = Duration::from_millis(200);
     for _ in 0..TRIES {
-        match app.ledger.receive(&arrival, &app.worker, inbox::LEASE, Timestamp::now()).await {
+        match take_in(app, &id, &from, &text).await {
             Ok(Some(inbound)) => return inbox::spawn(app, inbound),
             Ok(None) => return,
             Err(error) => {

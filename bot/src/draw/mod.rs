@@ -4,7 +4,7 @@
 mod request;
 mod text;
 
-pub use request::{details, request};
+pub use request::{alarm, details, request};
 pub use text::text;
 
 use crate::card::{Card, ClusterBadge, Code, Table, Tone};
@@ -46,6 +46,12 @@ pub fn refusal(refusal: &Refusal) -> Card {
         Refusal::Policy { .. } => "Refused",
     };
     Card { text: Some(refusal.to_string()), ..Card::titled(Tone::Bad, title) }
+}
+
+/// What is left of a card that held a secret.
+pub fn shown_once() -> Card {
+    let text = Some("What stood here is kept nowhere. Type the line again if you need it.".into());
+    Card { text, ..Card::titled(Tone::Neutral, "This was shown once") }
 }
 
 /// The cluster of a card.

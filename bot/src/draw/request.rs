@@ -60,6 +60,16 @@ pub fn details(view: &RequestView, labels: &BTreeMap<String, String>, now: Times
     card
 }
 
+/// Wakes a person: it is not known what a run did. Said once; the request's own card stays live.
+pub fn alarm(view: &RequestView, labels: &BTreeMap<String, String>, now: Timestamp) -> Card {
+    let mut card = self::request(view, labels, now);
+    card.title = format!("LOOK NOW: {}", view.request.plan.summary);
+    card.code = None;
+    // It is not the request's own card, which has the buttons; it leads there.
+    (card.buttons, card.request, card.digest) = (Vec::new(), None, None);
+    card
+}
+
 /// Past its time it cannot run, whether or not a sweeper has written so yet (G2).
 fn is_past_time(request: &Request, now: Timestamp) -> bool {
     let open = matches!(request.state, RequestState::Awaiting | RequestState::Approved);

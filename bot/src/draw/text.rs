@@ -27,6 +27,9 @@ pub fn text(card: &Card, address: impl Fn(&str) -> String) -> String {
             let _ = writeln!(out, "  {line}");
         }
     }
+    if let Some(picture) = &card.picture {
+        let _ = writeln!(out, "  [{}]", picture.alt);
+    }
     for step in &card.steps {
         let mark = match step.state.as_str() {
             "done" => "+",

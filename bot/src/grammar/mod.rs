@@ -12,7 +12,7 @@ pub use complete::{Names, complete};
 pub use reference::{Described, command_help, described, overview, reference};
 pub use split::LONGEST;
 pub use tree::why;
-pub(crate) use tree::{CLUSTER, NAMESPACE, WHY};
+pub(crate) use tree::{BREAK_GLASS, CLUSTER, NAMESPACE, WHY};
 
 use crate::{card::Card, command::Command};
 use actions::query::Query;
@@ -20,7 +20,7 @@ use clap::ArgMatches;
 use ledger::Target;
 use serde_json::Value;
 use split::{Word, split};
-use tree::{ALL, BREAK_GLASS, DRY_RUN, Entry, entry, tree};
+use tree::{ALL, DRY_RUN, Entry, entry, tree};
 use wrong::Wrong;
 
 /// What a line may leave out, and what it may name.

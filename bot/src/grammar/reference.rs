@@ -54,7 +54,7 @@ pub fn overview() -> Card {
         }
     }
     Card {
-        text: Some("`help scale` tells all about one command.".into()),
+        text: Some("`waiting` shows what waits for you; `help scale` tells all about one command.".into()),
         code: Some(Code { language: "text".into(), text: text.trim_end().to_string() }),
         ..Card::titled(Tone::Neutral, "What you can type")
     }

@@ -13,6 +13,8 @@ pub struct Gauges {
     pub held_runs: u64,
     /// Cards that are due in some place.
     pub undelivered_cards: u64,
+    /// Cards that were given up in some place within the last day.
+    pub given_up_cards: u64,
     /// Lines and clicks that are not handled.
     pub unhandled_events: u64,
     /// Age of the oldest entry that came after the newest seal, in seconds; 0 without one.
@@ -23,7 +25,7 @@ impl Ledger {
     /// One round trip over partial indexes; does not get slower as the record grows.
     pub async fn gauges(&self) -> Result<Gauges, LedgerError> {
         const WHAT: &str = "read gauges";
-        let row: (i64, i64, i64, i64, i64, i64, i64, i64, f64) = sqlx::query_as(
+        let row: (i64, i64, i64, i64, i64, i64, i64, i64, i64, f64) = sqlx::query_as(
             "select
                 (select count(*) from request where state = 'awaiting' and expires_at is not null),
                 (select count(*) from request where state = 'approved' and expires_at is not null),
@@ -31,7 +33,8 @@ impl Ledger {
                 (select count(*) from request join run on run.request = request.id where ended_at is null and state = 'verifying'),
                 (select count(*) from run where started_at is null and ended_at is null),
                 (select count(*) from run where started_at is not null and ended_at is null),
-                (select count(*) from delivery where shown < wanted),
+                (select count(*) from delivery where shown < wanted and given_up_at is null),
+                (select count(*) from delivery where given_up_at > clock_timestamp() - interval '1 day'),
                 (select count(*) from inbox where handled_at is null),
                 (select coalesce(extract(epoch from clock_timestamp() - min(at)), 0)::float8 from entry
                  where id > coalesce((select entry_id[cardinality(entry_id)] from seal order by last_seq desc limit 1), 0))",
@@ -39,8 +42,18 @@ impl Ledger {
         .fetch_one(&self.pool)
         .await
         .map_err(|source| LedgerError::Sql { what: WHAT, source })?;
-        let (awaiting, approved, running, verifying, queued, held, undelivered, unhandled, unsealed_age_s) =
-            row;
+        let (
+            awaiting,
+            approved,
+            running,
+            verifying,
+            queued,
+            held,
+            undelivered,
+            given_up,
+            unhandled,
+            unsealed_age_s,
+        ) = row;
         let count = |n: i64| u64::try_from(n).unwrap_or(0);
         Ok(Gauges {
             open_requests: vec![
@@ -52,6 +65,7 @@ impl Ledger {
             queued_runs: count(queued),
             held_runs: count(held),
             undelivered_cards: count(undelivered),
+            given_up_cards: count(given_up),
             unhandled_events: count(unhandled),
             unsealed_age_s: unsealed_age_s.max(0.0),
         })

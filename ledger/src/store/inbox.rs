@@ -130,7 +130,7 @@ impl Ledger {
     }
 
     /// Claims events that nobody handles (`SKIP LOCKED`), oldest first. One that cannot be read (a newer replica wrote it)
-    /// is logged and left out, so that it never holds up the others.
+    /// is logged and left out, so that it never holds up the others; after a hundred tries it is left for a person to see.
     pub async fn claim_inbox(
         &self,
         worker: &str,
@@ -141,7 +141,7 @@ impl Ledger {
             "/* inbox.claim */ update inbox set worker = $1, token = token + 1,
                     due_at = clock_timestamp() + make_interval(secs => $2)
              where id = any (array(
-                 select id from inbox where handled_at is null and due_at <= clock_timestamp()
+                 select id from inbox where handled_at is null and due_at <= clock_timestamp() and token < 100
                  order by id limit $3 for update skip locked
              )) returning id, key, actor, place, event::text, reply_to, at, token",
         )
@@ -159,6 +159,26 @@ impl Ledger {
                 .ok()
         };
         Ok(rows.into_iter().filter_map(readable).collect())
+    }
+
+    /// It failed too often: it is not tried again, and the record says so. Nothing happens if another worker has claimed it
+    /// since.
+    pub async fn give_up_event(&self, event: &Inbound, why: &str, now: Timestamp) -> Result<(), LedgerError> {
+        let body = serde_json::json!({ "event": event.id, "place": event.place, "because": why });
+        sqlx::query(
+            "/* inbox.given_up */ with over as (
+                 update inbox set handled_at = clock_timestamp(), error = $3 where id = $1 and token = $2 returning actor)
+             insert into entry (at, kind, actor, body) select $4, 'event.given_up', actor, $5::json from over",
+        )
+        .bind(event.id.0)
+        .bind(event.token)
+        .bind(why)
+        .bind(utc(now))
+        .bind(body.to_string())
+        .execute(&self.pool)
+        .await
+        .map_err(sql("give an event up"))?;
+        Ok(())
     }
 
     /// It is handled; nothing happens if another worker has claimed it since.

@@ -56,6 +56,24 @@ pub struct Delivery {
     pub token: i64,
 }
 
+/// What one worker takes at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Take {
+    /// In all.
+    pub limit: u32,
+    /// For one room: one whose platform is slow takes no more than these.
+    pub per_room: u32,
+    /// Not for these rooms: they are being delivered to, or wait.
+    pub except: Vec<Place>,
+}
+
+impl Take {
+    /// So many, of whichever rooms.
+    pub fn of(limit: u32) -> Take {
+        Take { limit, per_room: u32::MAX, except: Vec::new() }
+    }
+}
+
 #[derive(FromRow)]
 struct DeliveryRow {
     card: Uuid,
@@ -143,14 +161,17 @@ impl Ledger {
         Ok(CardId(id))
     }
 
-    /// Shows a request's card in one more place.
+    /// Shows a request's card in one more place; there, one that was given up is tried again.
     pub async fn show(&self, request: RequestId, place: &Place) -> Result<CardId, LedgerError> {
         let id: Uuid = sqlx::query_scalar(
             "/* outbox.show */ with card as (
                  insert into card (id, request) values ($1, $2) on conflict (request) do update set request = excluded.request
                  returning id, version
              ), due as (
-                 insert into delivery (card, place, wanted) select id, $3, version from card on conflict (card, place) do nothing
+                 insert into delivery (card, place, wanted) select id, $3, version from card
+                 on conflict (card, place) do update set given_up_at = null, failing_since = null, reposted = false,
+                     attempts = 0, due_at = clock_timestamp()
+                 where delivery.given_up_at is not null
              )
              select id from card",
         )
@@ -164,20 +185,25 @@ impl Ledger {
         Ok(CardId(id))
     }
 
-    /// Claims up to `limit` deliveries that are due on one platform (`SKIP LOCKED`), oldest first. One that cannot be read (a
-    /// newer replica wrote it) is logged and left out, so that it never holds up the others.
+    /// Claims deliveries that are due on one platform (`SKIP LOCKED`), oldest first. One that cannot be read (a newer
+    /// replica wrote it) is logged and left out, so that it never holds up the others.
     pub async fn claim_deliveries(
         &self,
         platform: &str,
         worker: &str,
         lease: Duration,
-        limit: u32,
+        take: &Take,
     ) -> Result<Vec<Delivery>, LedgerError> {
         let rows: Vec<DeliveryRow> = sqlx::query_as(
-            "/* outbox.claim */ with due as (
-                 select card, place, due_at from delivery
-                 where platform = $1 and shown < wanted and due_at <= clock_timestamp()
-                 order by due_at limit $4 for update skip locked
+            "/* outbox.claim */ with queued as (
+                 select card, place, row_number() over (partition by place order by due_at, card) nth from delivery
+                 where platform = $1 and shown < wanted and given_up_at is null and due_at <= clock_timestamp()
+                   and place <> all ($5)
+             ), due as (
+                 select d.card, d.place, d.due_at from delivery d
+                 join queued q on q.card = d.card and q.place = d.place and q.nth <= $6
+                 where d.shown < d.wanted and d.given_up_at is null and d.due_at <= clock_timestamp()
+                 order by d.due_at limit $4 for update of d skip locked
              ), claimed as (
                  update delivery d set worker = $2, token = token + 1, attempts = attempts + 1,
                         due_at = clock_timestamp() + make_interval(secs => $3)
@@ -196,7 +222,9 @@ impl Ledger {
         .bind(platform)
         .bind(worker)
         .bind(lease.as_secs_f64())
-        .bind(i64::from(limit))
+        .bind(i64::from(take.limit))
+        .bind(take.except.iter().map(|place| place.0.as_str()).collect::<Vec<_>>())
+        .bind(i64::from(take.per_room))
         .fetch_all(&self.pool)
         .await
         .map_err(sql("claim deliveries"))?;
@@ -212,43 +240,137 @@ impl Ledger {
     /// It is there: remembers the platform's message id and the version shown; when more has happened since, it is due
     /// again at once. Fenced; false when the claim was lost.
     pub async fn delivered(&self, delivery: &Delivery, message: &str) -> Result<bool, LedgerError> {
-        let done = sqlx::query(
-            "/* outbox.delivered */ update delivery
-             set shown = $4, message = $5, attempts = 0, error = null, worker = null, due_at = clock_timestamp()
-             where card = $1 and place = $2 and token = $3",
+        self.note_delivered(delivery, message, None).await
+    }
+
+    /// As [`Ledger::delivered`], of a card that was said and is not to be kept: `instead` takes its place.
+    pub async fn delivered_once(
+        &self,
+        delivery: &Delivery,
+        message: &str,
+        instead: &Value,
+    ) -> Result<bool, LedgerError> {
+        self.note_delivered(delivery, message, Some(instead)).await
+    }
+
+    async fn note_delivered(
+        &self,
+        delivery: &Delivery,
+        message: &str,
+        instead: Option<&Value>,
+    ) -> Result<bool, LedgerError> {
+        let card: Option<Uuid> = sqlx::query_scalar(
+            "/* outbox.delivered */ with done as (
+                 update delivery set shown = $4, message = $5, attempts = 0, error = null, failing_since = null,
+                     worker = null, due_at = clock_timestamp()
+                 where card = $1 and place = $2 and token = $3 returning card
+             ), forgotten as (
+                 update card set said = $6::json from done
+                 where card.id = done.card and said is not null and $6::text is not null)
+             select card from done",
         )
         .bind(delivery.card.0)
         .bind(&delivery.place.0)
         .bind(delivery.token)
         .bind(delivery.version)
         .bind(message)
-        .execute(&self.pool)
+        .bind(instead.map(Value::to_string))
+        .fetch_optional(&self.pool)
         .await
         .map_err(sql("mark a card delivered"))?;
-        Ok(done.rows_affected() == 1)
+        Ok(card.is_some())
     }
 
-    /// It is not: tries again after `wait`. Nothing happens when the claim was lost.
-    pub async fn undelivered(
-        &self,
-        delivery: &Delivery,
-        why: &str,
-        wait: Duration,
-    ) -> Result<(), LedgerError> {
+    /// It is not, and was not tried: its turn comes after `wait`. Nothing happens when the claim was lost.
+    pub async fn postponed(&self, delivery: &Delivery, wait: Duration) -> Result<(), LedgerError> {
         sqlx::query(
-            "/* outbox.undelivered */ update delivery
-             set error = $4, worker = null, due_at = clock_timestamp() + make_interval(secs => $5)
+            "/* outbox.postponed */ update delivery set attempts = greatest(attempts - 1, 0), worker = null,
+                    due_at = clock_timestamp() + make_interval(secs => $4)
              where card = $1 and place = $2 and token = $3",
         )
         .bind(delivery.card.0)
         .bind(&delivery.place.0)
         .bind(delivery.token)
-        .bind(why.replace('\0', "\u{fffd}"))
         .bind(wait.as_secs_f64())
         .execute(&self.pool)
         .await
         .map_err(sql("put a delivery off"))?;
         Ok(())
+    }
+
+    /// It is not: tries again after `wait`, unless every try since `patience` ago has failed. True: it is given up. Nothing
+    /// happens when the claim was lost.
+    pub async fn undelivered(
+        &self,
+        delivery: &Delivery,
+        why: &str,
+        wait: Duration,
+        patience: Duration,
+    ) -> Result<bool, LedgerError> {
+        let given_up: Option<bool> = sqlx::query_scalar(
+            "/* outbox.undelivered */ update delivery
+             set error = $4, worker = null, due_at = clock_timestamp() + make_interval(secs => $5),
+                 failing_since = coalesce(failing_since, clock_timestamp()),
+                 given_up_at = case when coalesce(failing_since, clock_timestamp())
+                     <= clock_timestamp() - make_interval(secs => $6) then clock_timestamp() end
+             where card = $1 and place = $2 and token = $3
+             returning given_up_at is not null",
+        )
+        .bind(delivery.card.0)
+        .bind(&delivery.place.0)
+        .bind(delivery.token)
+        .bind(why)
+        .bind(wait.as_secs_f64())
+        .bind(patience.as_secs_f64())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(sql("mark a card undelivered"))?;
+        Ok(given_up.unwrap_or(false))
+    }
+
+    /// Somebody deleted its message: it is posted anew, at once, the first time; true: it was posted anew before, and is given
+    /// up. Nothing happens when the claim was lost.
+    pub async fn deleted(&self, delivery: &Delivery, why: &str) -> Result<bool, LedgerError> {
+        let given_up: Option<bool> = sqlx::query_scalar(
+            "/* outbox.deleted */ update delivery
+             set message = null, shown = 0, attempts = 0, error = $4, worker = null, due_at = clock_timestamp(),
+                 reposted = true, given_up_at = case when reposted then clock_timestamp() end
+             where card = $1 and place = $2 and token = $3
+             returning given_up_at is not null",
+        )
+        .bind(delivery.card.0)
+        .bind(&delivery.place.0)
+        .bind(delivery.token)
+        .bind(why)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(sql("note that a message is gone"))?;
+        Ok(given_up.unwrap_or(false))
+    }
+
+    /// Where a request's card is given up, and why.
+    pub async fn given_up(&self, request: RequestId) -> Result<Vec<(Place, String)>, LedgerError> {
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "select place, coalesce(error, '') from delivery join card on card.id = delivery.card
+             where card.request = $1 and given_up_at is not null order by place",
+        )
+        .bind(request.0)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(sql("read what is given up"))?;
+        Ok(rows.into_iter().map(|(place, why)| (Place(place), why)).collect())
+    }
+
+    /// Rooms in which cards were given up within the last day: how many, and why the last one.
+    pub async fn rooms_given_up(&self) -> Result<Vec<(Place, u64, String)>, LedgerError> {
+        let rows: Vec<(String, i64, String)> = sqlx::query_as(
+            "select place, count(*), coalesce((array_agg(error order by given_up_at desc))[1], '') from delivery
+             where given_up_at > clock_timestamp() - interval '1 day' group by place order by place",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(sql("read what is given up"))?;
+        Ok(rows.into_iter().map(|(place, count, why)| (Place(place), count.unsigned_abs(), why)).collect())
     }
 }
 
@@ -285,7 +407,7 @@ mod tests {
         }
 
         async fn claim(&self) -> Vec<Delivery> {
-            self.ledger.claim_deliveries("console", "w", LONG, 9).await.unwrap()
+            self.ledger.claim_deliveries("console", "w", LONG, &Take::of(9)).await.unwrap()
         }
     }
 
@@ -313,7 +435,7 @@ mod tests {
     async fn a_change_does_not_cut_a_wait_short() {
         let shown = Shown::new().await;
         let first = shown.claim().await.remove(0);
-        shown.ledger.undelivered(&first, "told to wait", LONG).await.unwrap();
+        shown.ledger.undelivered(&first, "told to wait", LONG, LONG).await.unwrap();
         shown.bump().await;
         assert_eq!(shown.claim().await, []);
     }

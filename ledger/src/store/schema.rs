@@ -8,7 +8,8 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgPool};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
-/// What the serving role may do with each table, and no more. What is never edited cannot be.
+/// What the serving role may do with each table, and no more. What is never edited cannot be; what may be deleted is what
+/// `prune.rs` takes away.
 const GRANTS: &[(&str, &str)] = &[
     ("entry", "select, insert"),
     ("seal", "select, insert"),
@@ -17,10 +18,15 @@ const GRANTS: &[(&str, &str)] = &[
     ("vote", "select, insert"),
     ("run", "select, insert, update"),
     ("step", "select, insert, update"),
-    ("card", "select, insert, update"),
-    ("delivery", "select, insert, update"),
-    ("inbox", "select, insert, update"),
-    ("room_message", "select, insert, update"),
+    ("card", "select, insert, update, delete"),
+    ("delivery", "select, insert, update, delete"),
+    ("inbox", "select, insert, update, delete"),
+    ("room_message", "select, insert, update, delete"),
+    ("notice", "select, insert, update, delete"),
+    ("picture", "select, insert, delete"),
+    ("link_offer", "select, insert, update"),
+    ("identity", "select, insert, update"),
+    ("link_attempt", "select, insert, update, delete"),
 ];
 
 /// The newest migration that this build knows.

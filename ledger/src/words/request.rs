@@ -209,7 +209,8 @@ impl Request {
         if !vote.is_entitled(quorum) {
             return Err(Refusal::NotEntitled { groups: quorum.groups.clone() });
         }
-        if votes.iter().any(|earlier| earlier.person == vote.person) {
+        // An identity that went to another person has voted all the same (G4).
+        if votes.iter().any(|earlier| earlier.person == vote.person || earlier.actor == vote.actor) {
             return Err(Refusal::VotedAlready);
         }
         let cluster = &self.plan.target.cluster;

@@ -93,7 +93,10 @@ fn body(card: &Card) -> Markup {
                 }
             }
         }
-        @if let Some(rows) = &card.table { (table(&rows.header, &rows.rows)) }
+        @if let Some(rows) = &card.table { (table(rows)) }
+        @if let Some(picture) = &card.picture {
+            img.picture src={ "/pictures/" (picture.id) ".svg" } alt=(visible::line(&picture.alt)) loading="lazy";
+        }
         @if let Some(block) = &card.code { (code(&block.language, &block.text)) }
         @if !card.steps.is_empty() { (steps(&card.steps)) }
     }
@@ -117,7 +120,7 @@ fn steps(steps: &[StepLine]) -> Markup {
 }
 
 /// A link on a card may only lead into the console itself.
-fn local(link: Option<&str>) -> Option<&str> {
+pub(super) fn local(link: Option<&str>) -> Option<&str> {
     link.filter(|link| link.starts_with('/') && !link.starts_with("//") && !link.contains('\\'))
 }
 

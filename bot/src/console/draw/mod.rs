@@ -7,7 +7,7 @@ pub mod message;
 pub mod request;
 pub mod room;
 
-use crate::visible;
+use crate::{card::Table, visible};
 use jiff::Timestamp;
 use ledger::RequestState;
 use maud::{Markup, html};
@@ -89,13 +89,25 @@ pub fn code(language: &str, text: &str) -> Markup {
 }
 
 /// Rows under a header; scrolls sideways by itself on a narrow screen.
-pub fn table(header: &[String], rows: &[Vec<String>]) -> Markup {
+pub fn table(table: &Table) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="table" {
             table {
-                thead { tr { @for name in header { th scope="col" { (visible::line(name)) } } } }
+                thead { tr { @for name in &table.header { th scope="col" { (visible::line(name)) } } } }
                 tbody {
-                    @for row in rows { tr { @for cell in row { td { (visible::line(cell)) } } } }
+                    @for (at, row) in table.rows.iter().enumerate() {
+                        @let link = card::local(table.links.get(at).map(String::as_str));
+                        tr {
+                            @for (column, cell) in row.iter().enumerate() {
+                                td {
+                                    @match link.filter(|_| column == 0) {
+                                        Some(link) => a href=(link) { (visible::line(cell)) },
+                                        None => (visible::line(cell)),
+                                    }
+                                }
+                            }
+                        }
+                    }
                 }
             }
         }

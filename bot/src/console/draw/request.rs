@@ -7,8 +7,8 @@ use super::{
 use crate::{card::Card, visible};
 use jiff::Timestamp;
 use ledger::{
-    Condition, Decision, Entry, ObjectRef, Phase, Plan, Request, RequestId, RequestView, Step, StepState,
-    Verdict,
+    Condition, Decision, Entry, ObjectRef, Phase, Place, Plan, Request, RequestId, RequestView, Step,
+    StepState, Verdict,
 };
 use maud::{Markup, html};
 
@@ -34,6 +34,7 @@ pub fn request(
     view: &RequestView,
     drawn: &Card,
     entries: &[Entry],
+    given_up: &[(Place, String)],
     clicks: &Clicks,
     told: Option<&(RequestId, Card)>,
 ) -> Markup {
@@ -65,6 +66,9 @@ pub fn request(
                     div { dt { "Policy" } dd { code { (visible::line(&request.policy)) } } }
                     div { dt { "Plan" } dd { "revision " (request.revision) ", digest " code { (request.digest) } } }
                     div { dt { "Request" } dd { code { (request.id) } } }
+                    @for (place, why) in given_up {
+                        div { dt { "Not shown in" } dd { (visible::line(&place.0)) ": " (visible::line(why)) } }
+                    }
                 }
             }
             section aria-labelledby="entries" {
