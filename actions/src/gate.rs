@@ -236,7 +236,7 @@ impl Gate {
             verdict: ballot.verdict,
             digest,
             reason: ballot.reason.as_deref().map(hide_typed),
-            typed: ballot.typed.clone(),
+            typed: ballot.typed.as_deref().map(hide_typed),
             at: now,
         };
         let outcome = self.ledger.vote_below(ballot.request, &vote, &ceilings).await?;

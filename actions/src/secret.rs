@@ -40,10 +40,12 @@ fn in_words(name: &str) -> String {
 }
 
 /// What people type, safe to record and to show: hides what follows `name=`, `--name ` and `name: ` where the name says
-/// that it is a secret. Values may be quoted; inside quotes all that follows is hidden, for where it ends is not known.
+/// that it is a secret. Values may be quoted; inside quotes all that follows is hidden, for where it ends is not known. The
+/// one character that the database cannot keep is replaced.
 pub fn hide_typed(text: &str) -> String {
+    let text = &text.replace('\0', "\u{fffd}");
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
+    let mut rest = text.as_str();
     let mut hide_next = false;
     while !rest.is_empty() {
         let space = rest.len() - rest.trim_start().len();

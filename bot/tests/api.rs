@@ -172,6 +172,26 @@ async fn without_a_known_token_nothing_is_told() {
 }
 
 #[tokio::test]
+async fn a_script_may_be_linked_to_its_person_by_a_code_from_the_command_line() {
+    let world = World::new("api_people").await;
+    let (status, answer) = world.ask("people link").await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let text = answer.to_string();
+    let line = text.split('`').nth(1).unwrap_or_else(|| panic!("no code in {text}")).to_string();
+    assert!(line.starts_with("people link "), "{line}");
+    let mallory = async |line: &str| {
+        world.call("mallory", Method::POST, "/api/v1/ask", Some(json!({ "line": line }))).await
+    };
+    assert_eq!(mallory("whoami").await.0, StatusCode::FORBIDDEN);
+    let (status, linked) = mallory(&line).await;
+    assert_eq!(status, StatusCode::OK, "{linked}");
+    assert!(linked.to_string().contains("You are ann here, too"), "{linked}");
+    assert_eq!(world.call("mallory", Method::GET, "/api/v1/requests", None).await.0, StatusCode::OK);
+    assert_eq!(world.ask("people unlink api:mallory").await.0, StatusCode::OK);
+    assert_eq!(world.call("mallory", Method::GET, "/api/v1/requests", None).await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
 async fn a_wrong_line_gets_a_problem_that_points_at_the_word() {
     let world = World::new("api_wrong").await;
     let (status, problem) = world.ask("scael deploy/checkout 3 -n shop -c prod-eu").await;

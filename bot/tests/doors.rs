@@ -282,6 +282,23 @@ async fn a_room_takes_only_its_commands_and_says_which() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reason_that_the_database_cannot_keep_as_it_is_counts_all_the_same() {
+    let (world, platform) = world("doors_nul", "").await;
+    assert_eq!(world.post("ann", "scale deploy/checkout 9").await, None);
+    let card = platform.status("slack:T1:C1", "awaiting 0 of 1").await;
+    let event = Event::Click {
+        button: "deny".into(),
+        request: card.request.unwrap(),
+        digest: card.digest.unwrap(),
+        reason: Some("no\0way".into()),
+        typed: Some("\0".into()),
+    };
+    assert_eq!(does(&world, "slack:T1:UBOB", "slack:T1:C1", event).await, None);
+    let denied = platform.status("slack:T1:C1", "denied").await;
+    assert!(denied.text.unwrap().contains("no\u{fffd}way"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bare_command_shows_what_waits_for_whoever_typed_it() {
     let (world, platform) = world("doors_waiting", "").await;
     let nothing = does(&world, "slack:T1:UBOB", "slack:T1:C1", typed("  ")).await.unwrap();

@@ -2,8 +2,8 @@
 
 use crate::chat::World;
 use bot::{draw, inbox, inbox::Handled};
-use jiff::Timestamp;
-use ledger::{Actor, Arrival, Event, Person, Place, RequestFilter, RequestState};
+use jiff::{SignedDuration, Timestamp};
+use ledger::{Actor, Arrival, Event, LinkOffer, Person, Place, Redeemed, RequestFilter, RequestState};
 
 const NEW: &str = "discord:G1:77";
 
@@ -105,6 +105,32 @@ async fn a_thief_is_seen_at_once_cannot_go_further_and_is_out_with_one_line() {
     assert!(out.contains("by the policy file"), "{out}");
     types(&world, "slack:T1:UBOB", &format!("people unlink {thief}")).await;
     assert!(types(&world, thief, "get pods -n shop -c prod-eu").await.contains("I do not know"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_policy_file_says_of_an_identity_comes_before_a_link() {
+    let world = World::new("people_policy").await;
+    let (ledger, now) = (&world.app.ledger, Timestamp::now());
+    // As if the file had named eve's identity only after bob had linked it.
+    let offer = LinkOffer {
+        person: Person("bob".into()),
+        actor: "console:bob".parse().unwrap(),
+        place: None,
+        key: "k".into(),
+    };
+    assert!(ledger.offer_link(&offer, &[1; 32], SignedDuration::from_mins(1), now).await.unwrap());
+    let eve: Actor = "console:eve".parse().unwrap();
+    assert!(matches!(ledger.redeem_link(&[1; 32], &eve, now).await.unwrap(), Redeemed::Linked(_)));
+    assert!(types(&world, "console:eve", "whoami").await.contains("You are eve"));
+    let bobs = types(&world, "console:bob", "people").await;
+    assert!(bobs.contains("linked, but the policy file says it is eve"), "{bobs}");
+
+    // And one whose person the file does not name is nobody.
+    let gone = LinkOffer { person: Person("zoe".into()), key: "z".into(), ..offer };
+    assert!(ledger.offer_link(&gone, &[2; 32], SignedDuration::from_mins(1), now).await.unwrap());
+    let theirs: Actor = NEW.parse().unwrap();
+    assert!(matches!(ledger.redeem_link(&[2; 32], &theirs, now).await.unwrap(), Redeemed::Linked(_)));
+    assert!(types(&world, NEW, "whoami").await.contains("I do not know"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
