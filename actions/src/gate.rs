@@ -363,8 +363,9 @@ impl Gate {
             request: id,
             at: now,
         };
+        let counted = self.policy.current().counted();
         let planning = tokio::time::timeout(PLAN_DEADLINE, action.plan(context));
-        let counting = self.ledger.activity(&ask.person, &ask.action, &ask.target, now);
+        let counting = self.ledger.activity(&ask.person, &ask.action, &ask.target, counted, now);
         let (planned, activity) = tokio::join!(planning, counting);
         let (plan, activity) = match planned {
             Ok(Ok(plan)) => (plan, activity?),

@@ -189,12 +189,16 @@ async fn requests_are_found_by_what_people_remember() {
     assert_eq!(ledger.find_request("00000000").await.unwrap(), []);
 }
 
+const ALL: Counted =
+    Counted { person_last_hour: true, action_last_hour: true, cluster_last_hour: true, running: true };
+
 #[tokio::test]
 async fn activity_counts_what_caps_need() {
     let (ledger, _) = fresh("activity").await;
     let checkout = submitted(&ledger, "checkout", allow()).await;
     submitted(&ledger, "cart", needs(1)).await;
-    let now = ledger.activity(&Person("ann".into()), "scale", &target("checkout"), at(10)).await.unwrap();
+    let now =
+        ledger.activity(&Person("ann".into()), "scale", &target("checkout"), ALL, at(10)).await.unwrap();
     let expected = Activity {
         person_last_hour: 2,
         action_last_hour: 2,
@@ -206,10 +210,15 @@ async fn activity_counts_what_caps_need() {
     };
     assert_eq!(now, expected);
     let other = Target { cluster: "prod-us".into(), ..target("checkout") };
-    let elsewhere = ledger.activity(&Person("bob".into()), "scale", &other, at(10)).await.unwrap();
+    let elsewhere = ledger.activity(&Person("bob".into()), "scale", &other, ALL, at(10)).await.unwrap();
     assert_eq!(elsewhere, Activity::default());
-    let later = ledger.activity(&Person("ann".into()), "scale", &target("cart"), at(3601)).await.unwrap();
+    let later =
+        ledger.activity(&Person("ann".into()), "scale", &target("cart"), ALL, at(3601)).await.unwrap();
     assert_eq!((later.person_last_hour, later.cluster_running, later.target_busy), (0, 1, None));
+    let none = Counted::default();
+    let uncounted =
+        ledger.activity(&Person("ann".into()), "scale", &target("checkout"), none, at(10)).await.unwrap();
+    assert_eq!(uncounted, Activity { target_busy: Some(checkout.id), ..Activity::default() });
 }
 
 #[tokio::test]

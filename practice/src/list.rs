@@ -88,7 +88,7 @@ pub(crate) fn answer(
     };
     let all: Box<dyn Iterator<Item = &Arc<Value>>> = match &view {
         Some(view) => Box::new(view.values()),
-        None => store.list(&id, namespace),
+        None => store.candidates(&id, namespace, &filter.labels),
     };
     let mut matching = all.filter(|object| filter.matches(object)).filter(|object| {
         token.as_ref().is_none_or(|token| {

@@ -73,6 +73,14 @@ impl Labels {
         self.0.is_empty()
     }
 
+    /// Labels that an object must have with exactly this value.
+    pub fn exact(&self) -> impl Iterator<Item = (String, String)> {
+        self.0.iter().filter_map(|requirement| match &requirement.test {
+            Test::In(values) if values.len() == 1 => Some((requirement.key.clone(), values[0].clone())),
+            _ => None,
+        })
+    }
+
     /// `labels`: a map of text, or null.
     pub fn matches(&self, labels: &Value) -> bool {
         self.0.iter().all(|requirement| {

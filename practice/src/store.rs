@@ -3,6 +3,7 @@
 use crate::object;
 use crate::persist::Log;
 use crate::resource::{Registry, Resource};
+use crate::selector::Labels;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub(crate) type Place = (String, String);
 pub(crate) struct Table {
     id: Arc<str>,
     objects: BTreeMap<Place, Arc<Value>>,
+    /// Label and value to the objects that have it.
+    labelled: HashMap<(String, String), BTreeSet<Place>>,
     history: VecDeque<Change>,
     /// Changes up to this version are forgotten.
     forgotten: u64,
@@ -91,6 +94,27 @@ impl Store {
                 .take_while(move |((of, _), _)| *of == namespace)
                 .map(|(_, object)| object),
         )
+    }
+
+    /// As [`Store::list`], without most of what the labels do not select: the caller still has to ask whether they match.
+    pub fn candidates<'a>(
+        &'a self,
+        id: &str,
+        namespace: &'a str,
+        labels: &Labels,
+    ) -> Box<dyn Iterator<Item = &'a Arc<Value>> + 'a> {
+        let Some(table) = self.tables.get(id) else { return Box::new(std::iter::empty()) };
+        let with = |label: &(String, String)| table.labelled.get(label);
+        match labels.exact().map(|label| with(&label)).min_by_key(|places| places.map_or(0, BTreeSet::len)) {
+            None => self.list(id, namespace),
+            Some(None) => Box::new(std::iter::empty()),
+            Some(Some(places)) => Box::new(
+                places
+                    .iter()
+                    .filter(move |(of, _)| namespace.is_empty() || of == namespace)
+                    .filter_map(|place| table.objects.get(place)),
+            ),
+        }
     }
 
     /// The table as it was at a version; none when its history does not reach back so far.
@@ -232,6 +256,7 @@ impl Store {
             let table = Table {
                 id: id.clone(),
                 objects: BTreeMap::new(),
+                labelled: HashMap::new(),
                 history: VecDeque::new(),
                 forgotten: self.floor,
                 latest: watch::Sender::new(0),
@@ -242,6 +267,7 @@ impl Store {
     }
 
     fn index(&mut self, change: &Change) {
+        self.index_labels(change);
         let owners = |object: &Option<Arc<Value>>| -> Vec<String> {
             object
                 .iter()
@@ -271,6 +297,32 @@ impl Store {
 }
 
 impl Store {
+    fn index_labels(&mut self, change: &Change) {
+        let labels =
+            |object: &Option<Arc<Value>>| object.as_deref().map(|object| object::labels(object).clone());
+        let (before, after) = (labels(&change.old), labels(&change.new));
+        if before == after {
+            return;
+        }
+        let place = (change.key.namespace.clone(), change.key.name.clone());
+        let pairs = |labels: Option<Value>| -> Vec<(String, String)> {
+            let labels = labels.as_ref().and_then(Value::as_object).into_iter().flatten();
+            labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+        };
+        let table = self.table(&change.key.table);
+        for label in pairs(before) {
+            if let Some(places) = table.labelled.get_mut(&label) {
+                places.remove(&place);
+                if places.is_empty() {
+                    table.labelled.remove(&label);
+                }
+            }
+        }
+        for label in pairs(after) {
+            table.labelled.entry(label).or_default().insert(place.clone());
+        }
+    }
+
     /// Removes the objects of a custom kind that is no longer served.
     pub fn drop_table(&mut self, id: &str, objects: &[Arc<Value>]) {
         let (plural, group) = id.split_once('.').unwrap_or((id, ""));

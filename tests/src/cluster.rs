@@ -51,17 +51,20 @@ pub struct Audited {
 }
 
 impl Cluster {
-    /// Starts a practice cluster called `name` in `folder`, or connects to the real one.
-    pub async fn start(name: &str, folder: &Path) -> Result<Cluster> {
+    /// Starts a practice cluster called `name` of so many nodes in `folder`, or connects to the real one.
+    pub async fn start(name: &str, folder: &Path, nodes: u32) -> Result<Cluster> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (kubeconfig, practice) = match std::env::var_os("PETREL_TEST_KUBECONFIG") {
             Some(path) => (PathBuf::from(path), None),
             None => {
                 let kubeconfig = folder.join(format!("{name}.kubeconfig"));
                 let audit = folder.join(format!("{name}.audit.jsonl"));
+                let nodes = nodes.to_string();
                 let args = [
                     "--name",
                     name,
+                    "--nodes",
+                    &nodes,
                     "--port",
                     "0",
                     "--speed",

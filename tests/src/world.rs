@@ -31,22 +31,69 @@ pub struct World {
     /// Owner's url, for tampering.
     pub owner_url: String,
     config: PathBuf,
-    database: String,
+    /// What the replicas are told.
+    database_url: String,
+    /// A server of this world's own, where a test restarts it.
+    postgres: Option<PrivatePostgres>,
 }
 
 impl World {
     /// A database, a cluster, a config; no replica yet.
     pub async fn new() -> Result<World> {
+        World::shaped(3, true, None).await
+    }
+
+    /// A world with a server of its own, which [`World::restart_database`] restarts.
+    pub async fn with_own_database(count: usize) -> Result<World> {
         let folder = tempfile::tempdir()?;
-        let postgres = PrivatePostgres::join(&test_dir()).await?;
-        let (url, owner_url) = postgres.database("e2e").await?;
+        let postgres = PrivatePostgres::start(folder.path()).await?;
+        let mut world = World::shaped(3, true, Some((folder, postgres))).await?;
+        for _ in 0..count {
+            world.start().await?;
+        }
+        Ok(world)
+    }
+
+    /// Stops this world's own server, which ends all its connections, and starts it again on the same files.
+    pub async fn restart_database(&mut self) -> Result<()> {
+        self.stop_database().await?;
+        self.postgres = Some(PrivatePostgres::start(self.folder.path()).await?);
+        Ok(())
+    }
+
+    /// Stops it for good. (Where a test fails before, the server ends by itself when it misses its files.)
+    pub async fn stop_database(&mut self) -> Result<()> {
+        self.postgres.take().context("a server of this world's own")?.stop().await.map_err(Into::into)
+    }
+
+    /// For figures: room for some 4,000 pods, and the replicas straight on the database.
+    pub async fn for_figures() -> Result<World> {
+        World::shaped(40, false, None).await
+    }
+
+    async fn shaped(nodes: u32, proxied: bool, own: Option<(TempDir, PrivatePostgres)>) -> Result<World> {
+        let (folder, postgres, (url, owner_url)) = match own {
+            Some((folder, postgres)) => {
+                let urls = (postgres.url(), postgres.owner_url());
+                (folder, Some(postgres), urls)
+            }
+            None => {
+                let shared = PrivatePostgres::join(&test_dir()).await?;
+                (tempfile::tempdir()?, None, shared.database("e2e").await?)
+            }
+        };
         let proxy = Proxy::start(socket_of(&url)?).await?;
-        let database = url.split(['/', '?']).nth(3).context("no database in the url")?.to_string();
-        let cluster = Cluster::start("test", folder.path()).await?;
+        let database = url.split(['/', '?']).nth(3).context("no database in the url")?;
+        let database_url = match proxied {
+            true => format!("postgres://petrel@{}/{database}?sslmode=disable", proxy.address()),
+            false => url.clone(),
+        };
+        let cluster = Cluster::start("test", folder.path(), nodes).await?;
         let ledger = Ledger::connect(&Connect { url, connections: 4 }).await?;
         let config = folder.path().join("petrel.toml");
+        let replicas = Vec::new();
         let world =
-            World { folder, proxy, cluster, replicas: Vec::new(), ledger, owner_url, config, database };
+            World { folder, proxy, cluster, replicas, ledger, owner_url, config, database_url, postgres };
         world.write_config(8)?;
         Ok(world)
     }
@@ -139,7 +186,7 @@ impl World {
 listen = "127.0.0.1:0"
 
 [database]
-url = "postgres://petrel@{address}/{database}?sslmode=disable"
+url = "{database_url}"
 connections = 8
 
 [policy]
@@ -166,8 +213,7 @@ lease = "2s"
 
 {people}
 "#,
-            database = self.database,
-            address = self.proxy.address(),
+            database_url = self.database_url,
             kubeconfig = self.cluster.kubeconfig.display(),
         );
         std::fs::write(&self.config, text)?;

@@ -11,7 +11,7 @@ use super::{
 };
 use cel::Context;
 use jiff::Timestamp;
-use ledger::{Ask, Ceiling, Decision, Full, Quorum, Refusal, Share};
+use ledger::{Ask, Ceiling, Counted, Decision, Full, Quorum, Refusal, Share};
 use std::collections::BTreeMap;
 
 /// The rule's name in a decision that no rule made.
@@ -127,6 +127,20 @@ impl Policy {
         let caps =
             caps.into_iter().filter(|(cap, _)| strict(cap.when.as_ref(), &context, "", "", &mut Vec::new()));
         caps.map(|(cap, at_once)| Ceiling { cap: cap.name.clone(), each: cap.each, at_once }).collect()
+    }
+
+    /// The counts that some cap needs.
+    pub fn counted(&self) -> Counted {
+        let mut counted = Counted::default();
+        for cap in &self.caps {
+            match (cap.limit, cap.each) {
+                (Limit::PerHour(_), Share::Person) => counted.person_last_hour = true,
+                (Limit::PerHour(_), Share::Action) => counted.action_last_hour = true,
+                (Limit::PerHour(_), Share::Cluster) => counted.cluster_last_hour = true,
+                (Limit::AtOnce(_), _) => counted.running = true,
+            }
+        }
+        counted
     }
 
     /// Is there any cap at once? Without one, nobody needs to ask for [`Policy::ceilings`].

@@ -273,10 +273,9 @@ impl<'a> Attempt<'a> {
             self.finish(Phase::Act, 0, StepState::Failed, &outcome).await?;
         }
         let ask = &request.ask;
-        let activity =
-            self.hold.write(|| ledger.activity(&ask.person, &ask.action, &ask.target, now)).await?;
-        let activity = without(activity, request, now);
         let policy = self.runner.policy.current();
+        let count = || ledger.activity(&ask.person, &ask.action, &ask.target, policy.counted(), now);
+        let activity = without(self.hold.write(count).await?, request, now);
         let (version, cluster_labels) = (policy.version(), cluster.labels());
         let who = self.hold.write(|| identity::who(&policy, ledger, &ask.actor)).await?;
         // An identity may have gone to another person since.

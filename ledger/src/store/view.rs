@@ -44,6 +44,19 @@ pub struct RequestView {
     pub steps: Vec<StepRecord>,
 }
 
+/// Which counts are wanted: those of which policy has a cap. The others cost nothing and are 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// [`Activity::person_last_hour`].
+    pub person_last_hour: bool,
+    /// [`Activity::action_last_hour`].
+    pub action_last_hour: bool,
+    /// [`Activity::cluster_last_hour`].
+    pub cluster_last_hour: bool,
+    /// The three `running` ones.
+    pub running: bool,
+}
+
 /// Counts that policy's caps need, from the database, as of one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Activity {
@@ -138,29 +151,37 @@ impl Ledger {
         person: &Person,
         action: &str,
         target: &Target,
+        counted: Counted,
         now: Timestamp,
     ) -> Result<Activity, LedgerError> {
         let wrong = sql("count what is going on");
+        // A limit of 0 and a condition that is false are not even begun.
+        let most = |wanted: bool| if wanted { COUNTED } else { 0 };
         let row = sqlx::query(
             "select
                 (select count(*) from (select from request where person = $1 and created_at > $5 limit $6) c) as person_last_hour,
-                (select count(*) from (select from request where cluster = $3 and action = $2 and created_at > $5 limit $6) c)
+                (select count(*) from (select from request where cluster = $3 and action = $2 and created_at > $5 limit $7) c)
                     as action_last_hour,
-                (select count(*) from (select from request where cluster = $3 and created_at > $5 limit $6) c)
+                (select count(*) from (select from request where cluster = $3 and created_at > $5 limit $8) c)
                     as cluster_last_hour,
-                live.*
+                live.*,
+                coalesce((select request from run where target = $4 and started_at is not null and ended_at is null),
+                         (select request from run where target = $4 and started_at is null and ended_at is null
+                          order by queued_at limit 1)) as target_busy
              from (select count(*) filter (where person = $1) as person_running,
                           count(*) filter (where cluster = $3 and action = $2) as action_running,
-                          count(*) filter (where cluster = $3) as cluster_running,
-                          (array_agg(request.id order by created_at) filter (where request.target = $4))[1] as target_busy
-                   from request join run on run.request = request.id where run.ended_at is null) live",
+                          count(*) filter (where cluster = $3) as cluster_running
+                   from request join run on run.request = request.id where $9 and run.ended_at is null) live",
         )
         .bind(&person.0)
         .bind(action)
         .bind(&target.cluster)
         .bind(target.key())
         .bind(utc(now - SignedDuration::from_hours(1)))
-        .bind(COUNTED)
+        .bind(most(counted.person_last_hour))
+        .bind(most(counted.action_last_hour))
+        .bind(most(counted.cluster_last_hour))
+        .bind(counted.running)
         .fetch_one(&self.pool)
         .await
         .map_err(wrong)?;

@@ -1,4 +1,4 @@
-//! The spine's figures, measured on real processes: `./dev bench spine`.
+//! The spine's figures, measured on real processes: `./dev bench spine`; the program itself takes the name of one.
 //!
 //! Everything is on one machine: Postgres (durable), the practice cluster, the replicas and this load. Each figure
 //! stands beside its target; the durable round trip of the same Postgres in the same run says what the machine is.
@@ -16,11 +16,28 @@ const WORKLOADS: usize = 100;
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    let only = std::env::args().nth(1);
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
     println!("{:<58} {:>12} {:>12}", "figure", "measured", "target");
-    allowed_request_to_first_call().await?;
-    click_to_run().await?;
-    drain().await?;
-    idle().await
+    if wanted("submit") {
+        allowed_request_to_first_call().await?;
+    }
+    if wanted("click") {
+        click_to_run().await?;
+    }
+    if wanted("drain") {
+        drain().await?;
+    }
+    if wanted("idle") {
+        idle().await?;
+    }
+    Ok(())
+}
+
+async fn with_one_replica() -> Result<World> {
+    let mut world = World::for_figures().await?;
+    world.start().await?;
+    Ok(world)
 }
 
 fn row(figure: &str, measured: String, target: &str) {
@@ -54,7 +71,7 @@ async fn workloads(world: &World, count: usize) -> Result<()> {
 
 /// 50 requests/s that policy allows at once; from sending the ask to the effect's call in the cluster's audit trail.
 async fn allowed_request_to_first_call() -> Result<()> {
-    let world = World::with(1).await?;
+    let world = with_one_replica().await?;
     workloads(&world, WORKLOADS).await?;
     let (ann, at) = (world.api("ann"), world.at());
     let mut asks = JoinSet::new();
@@ -96,7 +113,7 @@ async fn allowed_request_to_first_call() -> Result<()> {
 
 /// From the deciding click to the run's start as the database has it.
 async fn click_to_run() -> Result<()> {
-    let world = World::with(1).await?;
+    let world = with_one_replica().await?;
     workloads(&world, 20).await?;
     let (ann, bob, at) = (world.api("ann"), world.api("bob"), world.at());
     let mut ms = Vec::new();
@@ -117,10 +134,10 @@ async fn click_to_run() -> Result<()> {
 
 /// Approved requests wait while nobody runs them; then three replicas start.
 async fn drain() -> Result<()> {
-    let mut world = World::new().await?;
+    let mut world = World::for_figures().await?;
     world.write_config(0)?;
     world.start().await?;
-    let count = 2000;
+    let count = std::env::var("N").map_or(2000, |n| n.parse().unwrap());
     workloads(&world, count).await?;
     let at = world.at();
     let mut asks = JoinSet::new();
@@ -160,7 +177,7 @@ async fn drain() -> Result<()> {
 
 /// A replica that nobody asks anything.
 async fn idle() -> Result<()> {
-    let mut world = World::new().await?;
+    let mut world = World::for_figures().await?;
     let started = Instant::now();
     world.start().await?;
     let ready = started.elapsed();

@@ -34,6 +34,35 @@ async fn connections_cut_again_and_again_repeat_nothing() {
 }
 
 #[tokio::test]
+async fn a_database_that_restarts_under_running_requests_loses_and_repeats_nothing() {
+    let mut world = World::with_own_database(2).await.expect("a world");
+    for n in 0..4 {
+        world.cluster.deployment(&format!("app-{n}"), 1).await.expect("a deployment");
+    }
+    let (ann, at) = (world.api("ann"), world.at());
+    let mut ids = Vec::new();
+    for round in 0..3 {
+        for n in 0..4 {
+            let asked = ann.insist(&format!("{round}-{n}"), &format!("restart deploy/app-{n}{at}")).await;
+            ids.push(asked["request"]["id"].as_str().expect("an id").to_string());
+        }
+        world.restart_database().await.expect("the database is back");
+    }
+    for id in &ids {
+        let request = wait::until("the restart to end", WITHIN, || async {
+            let request = ann.request(id).await.ok()?;
+            FINAL.contains(&request["state"].as_str()?).then_some(request)
+        })
+        .await;
+        assert_eq!(request["state"], "succeeded", "{request}\n{}", world.logs());
+    }
+    if world.cluster.is_practice() {
+        assert_eq!(world.cluster.effects().len(), ids.len(), "one effect per request");
+    }
+    world.stop_database().await.expect("the database ends");
+}
+
+#[tokio::test]
 async fn while_the_database_is_away_people_are_told_and_afterwards_it_goes_on() {
     let world = World::with(1).await.expect("a world");
     world.cluster.deployment("checkout", 1).await.expect("a deployment");
