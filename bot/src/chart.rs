@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use plotters::{
     coord::Shift,
     prelude::*,
-    style::{FontStyle, register_font, text_anchor::{HPos, Pos, VPos}},
+    style::{
+        FontStyle, register_font,
+        text_anchor::{HPos, Pos, VPos},
+    },
 };
 use std::sync::OnceLock;
 
@@ -153,7 +156,8 @@ impl Chart<'_> {
         for (interval, strength) in [(&far, 0.16), (&near, 0.26)] {
             let mut outline = ahead(&interval.lower);
             outline.extend(ahead(&interval.upper).into_iter().rev());
-            chart.draw_series(std::iter::once(Polygon::new(outline, colours.ahead.mix(strength).filled())))?;
+            chart
+                .draw_series(std::iter::once(Polygon::new(outline, colours.ahead.mix(strength).filled())))?;
         }
         for turn in self.forecast.components.changepoints.iter().filter(|turn| turn.index > first) {
             let line = vec![(turn.index as f64, low), (turn.index as f64, high)];
@@ -166,10 +170,8 @@ impl Chart<'_> {
         let last = history.iter().rev().find(|(_, value)| value.is_finite()).copied();
         let expected = last.into_iter().chain(ahead(&self.forecast.mean));
         chart.draw_series(LineSeries::new(expected, colours.ahead.stroke_width(2)))?;
-        let levels = [
-            (self.capacity, "capacity", colours.capacity),
-            (self.proposal, "proposed", colours.proposal),
-        ];
+        let levels =
+            [(self.capacity, "capacity", colours.capacity), (self.proposal, "proposed", colours.proposal)];
         for (level, name, colour) in levels {
             let Some(level) = level else { continue };
             let line = vec![(first as f64, level), (end as f64, level)];
@@ -187,10 +189,13 @@ impl Chart<'_> {
     /// From below the lowest to above the highest; from zero where nothing is below it.
     fn range(&self, history: &[(f64, f64)], lower: &[f64], upper: &[f64]) -> (f64, f64) {
         let levels = self.capacity.into_iter().chain(self.proposal);
-        let all = history.iter().map(|(_, value)| *value).chain(lower.iter().chain(upper).copied()).chain(levels);
+        let all =
+            history.iter().map(|(_, value)| *value).chain(lower.iter().chain(upper).copied()).chain(levels);
         let (least, most) = all
             .filter(|value| value.is_finite())
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| (least.min(value), most.max(value)));
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| {
+                (least.min(value), most.max(value))
+            });
         if least > most {
             return (0.0, 1.0);
         }
@@ -202,7 +207,9 @@ impl Chart<'_> {
     fn label(&self, index: f64, first: usize, end: usize) -> String {
         let index = index.round().max(0.0) as usize;
         let at = |index| self.series.time_at(index).and_then(|at| Timestamp::from_second(at).ok());
-        let (Some(time), Some(from), Some(to)) = (at(index), at(first), at(end)) else { return index.to_string() };
+        let (Some(time), Some(from), Some(to)) = (at(index), at(first), at(end)) else {
+            return index.to_string();
+        };
         let days = from.duration_until(to).as_hours() / 24;
         time.strftime(if days <= 2 { "%H:%M" } else { "%b %d %H:%M" }).to_string()
     }

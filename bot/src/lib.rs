@@ -5,6 +5,7 @@
 pub mod api;
 pub mod app;
 pub mod card;
+pub mod chart;
 pub mod checkpoint;
 pub mod cli;
 pub mod command;

@@ -18,7 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::broadcast::{Receiver, error::RecvError},
+    sync::broadcast::{
+        Receiver,
+        error::{RecvError, TryRecvError},
+    },
     task::JoinSet,
 };
 
@@ -28,6 +31,9 @@ const LEASE: Duration = Duration::from_secs(10);
 const DEADLINE: Duration = Duration::from_secs(8);
 /// The fallback when no wake arrives.
 const POLL: Duration = Duration::from_secs(1);
+/// Wakes that come within this of the last look are answered together: every step of every run wakes, and most change no
+/// card of this platform.
+const GATHER: Duration = Duration::from_millis(20);
 /// Delivered at once.
 const PARALLEL: usize = 16;
 /// While more is due, half of the places are filled together, but not later than after this long.
@@ -45,7 +51,7 @@ pub async fn work(app: App, door: Arc<dyn Door>) {
     let mut rooms = Rooms::default();
     let mut tasks: JoinSet<Done> = JoinSet::new();
     while !app.stop.is_cancelled() {
-        let limit = PARALLEL - tasks.len();
+        let (limit, looked) = (PARALLEL - tasks.len(), Instant::now());
         let claimed = match limit {
             0 => Vec::new(),
             _ => claim(&app, &*door, &rooms, limit).await,
@@ -63,7 +69,7 @@ pub async fn work(app: App, door: Arc<dyn Door>) {
         }
         tokio::select! {
             () = app.stop.cancelled() => {}
-            () = wait(&mut tasks, &mut rooms, &mut wakes, more) => {}
+            () = wait(&mut tasks, &mut rooms, &mut wakes, more, looked) => {}
         }
     }
     // What was begun is ended; its outcome is noted.
@@ -80,7 +86,13 @@ async fn claim(app: &App, door: &dyn Door, rooms: &Rooms, limit: usize) -> Vec<D
 }
 
 /// Until it is worth claiming again.
-async fn wait(tasks: &mut JoinSet<Done>, rooms: &mut Rooms, wakes: &mut Receiver<Wake>, more: bool) {
+async fn wait(
+    tasks: &mut JoinSet<Done>,
+    rooms: &mut Rooms,
+    wakes: &mut Receiver<Wake>,
+    more: bool,
+    looked: Instant,
+) {
     let together = tokio::time::sleep(TOGETHER);
     tokio::pin!(together);
     let poll = tokio::time::sleep(rooms.next_opening(Instant::now()).unwrap_or(POLL).min(POLL));
@@ -103,7 +115,11 @@ async fn wait(tasks: &mut JoinSet<Done>, rooms: &mut Rooms, wakes: &mut Receiver
                 }
             }
             wake = wakes.recv(), if !more => match wake {
-                Ok(Wake::Card | Wake::Lost) | Err(RecvError::Lagged(_)) => return,
+                Ok(Wake::Card | Wake::Lost) | Err(RecvError::Lagged(_)) => {
+                    tokio::time::sleep((looked + GATHER).saturating_duration_since(Instant::now())).await;
+                    while matches!(wakes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
+                    return;
+                }
                 Ok(_) => {}
                 Err(RecvError::Closed) => std::future::pending().await,
             },

@@ -4,6 +4,7 @@ use super::{Policy, PolicyError};
 use arc_swap::ArcSwap;
 use notify::Watcher;
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
@@ -75,8 +76,9 @@ impl PolicyHandle {
     pub async fn watch(&self, stop: CancellationToken) {
         let Some(file) = self.inner.file.clone() else { return };
         let (changed, mut changes) = tokio::sync::mpsc::channel(1);
+        let name = file.file_name().map(OsStr::to_os_string);
         let told = move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|event| !event.kind.is_access()) {
+            if event.is_ok_and(|event| !event.kind.is_access() && is_about(&event.paths, name.as_deref())) {
                 // A full channel means that a reload is due already.
                 let _ = changed.try_send(());
             }
@@ -120,6 +122,16 @@ impl PolicyHandle {
             }
         }
     }
+}
+
+/// Only the file itself, and the links that a mounted ConfigMap swaps (`..data`): a log that grows in the same folder is no
+/// reason to read a policy.
+fn is_about(paths: &[PathBuf], name: Option<&OsStr>) -> bool {
+    paths.is_empty()
+        || paths
+            .iter()
+            .filter_map(|path| path.file_name())
+            .any(|changed| Some(changed) == name || changed.as_encoded_bytes().starts_with(b".."))
 }
 
 /// Waits until the file reads the same twice; gives up after a few seconds, and leaves it to the reader to complain.

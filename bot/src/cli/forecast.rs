@@ -22,9 +22,11 @@ use std::{
 
 /// What `petrel forecast` is told.
 #[derive(Args)]
-#[command(after_help = "Example: petrel forecast load.csv --horizon 48 --out pred.csv --explain --plot load.svg\n\n\
+#[command(
+    after_help = "Example: petrel forecast load.csv --horizon 48 --out pred.csv --explain --plot load.svg\n\n\
     FILE has the columns series_id, idx (or ts: RFC 3339 or Unix seconds) and value; an empty value is a gap. Written are\n\
-    series_id,step,mean,lo80,hi80,lo95,hi95 with steps from 1.")]
+    series_id,step,mean,lo80,hi80,lo95,hi95 with steps from 1."
+)]
 pub struct Forecast {
     /// The series, in long form
     file: PathBuf,
@@ -79,9 +81,14 @@ impl Forecast {
     /// Reads, forecasts over all cores, writes. Fails when a series got no forecast at all.
     pub fn run(&self) -> Result<ExitCode> {
         let file = File::open(&self.file).with_context(|| format!("open {}", self.file.display()))?;
-        let all = read::series(BufReader::new(file)).with_context(|| format!("read {}", self.file.display()))?;
+        let all =
+            read::series(BufReader::new(file)).with_context(|| format!("read {}", self.file.display()))?;
         if self.plot.is_some() && all.len() != 1 {
-            bail!("--plot draws one series, and {} holds {}; make a file of one", self.file.display(), all.len());
+            bail!(
+                "--plot draws one series, and {} holds {}; make a file of one",
+                self.file.display(),
+                all.len()
+            );
         }
         let mut options = Options::horizon(self.horizon);
         if let Periods(Some(periods)) = &self.season {
@@ -93,7 +100,9 @@ impl Forecast {
         for Told { name, answer, .. } in &told {
             match answer {
                 Ok(_) => {}
-                Err(refusal @ Refusal::TooRandom { .. }) => eprintln!("{name}: {refusal} (written all the same)"),
+                Err(refusal @ Refusal::TooRandom { .. }) => {
+                    eprintln!("{name}: {refusal} (written all the same)")
+                }
                 Err(refusal) => {
                     eprintln!("{name}: {refusal}");
                     silent += 1;
@@ -150,7 +159,8 @@ fn said(told: &Told) -> Option<&Answer> {
 }
 
 fn draw(path: &Path, told: &Told, answer: &Answer) -> Result<()> {
-    let chart = Chart { title: &told.name, series: &told.series, forecast: answer, capacity: None, proposal: None };
+    let chart =
+        Chart { title: &told.name, series: &told.series, forecast: answer, capacity: None, proposal: None };
     let bytes = match path.extension().and_then(|end| end.to_str()) {
         Some("png") => chart.png(Theme::Light)?,
         _ => chart.svg(Theme::Light)?.into_bytes(),
@@ -230,16 +240,21 @@ mod tests {
 
     #[test]
     fn every_series_gets_its_rows_in_the_order_of_the_file() {
-        let wave = |scale: f64| (0..24 * 15).map(move |hour| scale * (2.0 + (f64::from(hour) / 24.0 * std::f64::consts::TAU).sin()));
+        let wave = |scale: f64| {
+            (0..24 * 15)
+                .map(move |hour| scale * (2.0 + (f64::from(hour) / 24.0 * std::f64::consts::TAU).sin()))
+        };
         let all = ["b", "a,\"c\"", "z"].iter().zip([1.0, 10.0, 100.0]);
         let all = all.map(|(name, scale)| (name.to_string(), Series::new(wave(scale).collect()))).collect();
         let told = forecast_all(all, &Options::horizon(3));
         let mut out = Vec::new();
         table(&mut out, &told).unwrap();
         let out = String::from_utf8(out).unwrap();
-        let names: Vec<&str> = out.lines().skip(1).map(|line| line.split(",1,").next().unwrap_or("")).collect();
+        let names: Vec<&str> =
+            out.lines().skip(1).map(|line| line.split(",1,").next().unwrap_or("")).collect();
         assert_eq!((out.lines().count(), names[0], names[3], names[6]), (10, "b", "\"a,\"\"c\"\"\"", "z"));
-        let bounds: Vec<f64> = out.lines().nth(1).unwrap().split(',').skip(2).map(|n| n.parse().unwrap()).collect();
+        let bounds: Vec<f64> =
+            out.lines().nth(1).unwrap().split(',').skip(2).map(|n| n.parse().unwrap()).collect();
         let [mean, lo80, hi80, lo95, hi95] = bounds[..] else { panic!("{bounds:?}") };
         assert!(lo95 <= lo80 && lo80 <= mean && mean <= hi80 && hi80 <= hi95);
     }

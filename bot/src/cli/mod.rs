@@ -4,6 +4,7 @@ mod ask;
 mod audit;
 mod check;
 mod explain;
+mod forecast;
 
 use crate::{config::Config, database, grammar, serve};
 use anyhow::Result;
@@ -39,6 +40,8 @@ enum Command {
     /// Explain what policy says
     #[command(subcommand)]
     Policy(explain::Policy),
+    /// Forecast series from a CSV file
+    Forecast(forecast::Forecast),
     /// Print reference pages
     #[command(subcommand)]
     Docs(Docs),
@@ -107,6 +110,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Ask(ask) => ask.run().await,
         Command::Audit(audit) => audit.run().await,
         Command::Policy(policy) => policy.run().await,
+        Command::Forecast(forecast) => forecast.run(),
         Command::Docs(Docs::Commands) => {
             print(&grammar::reference())?;
             Ok(ExitCode::SUCCESS)

@@ -14,7 +14,13 @@ pub fn text(name: &str, series: &Series, forecast: &Forecast) -> String {
         .components
         .seasons
         .iter()
-        .map(|season| format!("every {} steps ({:.0} % of what the trend leaves)", season.period, season.strength * 100.0))
+        .map(|season| {
+            format!(
+                "every {} steps ({:.0} % of what the trend leaves)",
+                season.period,
+                season.strength * 100.0
+            )
+        })
         .collect();
     line("seasons", if seasons.is_empty() { "none".into() } else { seasons.join(", ") });
     let turns: Vec<String> = forecast
@@ -35,9 +41,24 @@ pub fn text(name: &str, series: &Series, forecast: &Forecast) -> String {
         .collect();
     line("made of", members.join(", "));
     let backtest = &forecast.backtest;
-    line("backtest", format!("{} from {} origins, {} steps each", errors(&backtest.errors), backtest.origins, backtest.steps));
+    line(
+        "backtest",
+        format!(
+            "{} from {} origins, {} steps each",
+            errors(&backtest.errors),
+            backtest.origins,
+            backtest.steps
+        ),
+    );
     line("baseline", format!("{} (seasonal naive)", errors(&backtest.baseline)));
-    line("held", format!("{:.0} % in the 80 % interval, {:.0} % in the 95 % one", backtest.coverage80 * 100.0, backtest.coverage95 * 100.0));
+    line(
+        "held",
+        format!(
+            "{:.0} % in the 80 % interval, {:.0} % in the 95 % one",
+            backtest.coverage80 * 100.0,
+            backtest.coverage95 * 100.0
+        ),
+    );
     let cleaning = &forecast.cleaning;
     if cleaning.gaps > 0 || !cleaning.spikes.is_empty() {
         line("input", format!("{} gaps, {} points stand out", cleaning.gaps, cleaning.spikes.len()));
@@ -46,7 +67,8 @@ pub fn text(name: &str, series: &Series, forecast: &Forecast) -> String {
 }
 
 fn errors(errors: &Errors) -> String {
-    let share = |value: Option<f64>| value.map_or("undefined".into(), |value| format!("{:.1} %", value * 100.0));
+    let share =
+        |value: Option<f64>| value.map_or("undefined".into(), |value| format!("{:.1} %", value * 100.0));
     let mase = errors.mase.map_or("undefined".into(), |value| format!("{value:.2}"));
     format!("MAPE {}, WAPE {}, MASE {mase}", share(errors.mape), share(errors.wape))
 }
@@ -78,9 +100,14 @@ mod tests {
             let growth = f64::from((hour - 24 * 14).max(0)) * 0.2;
             100.0 + growth + 40.0 * (f64::from(hour % 24) / 24.0 * std::f64::consts::TAU).sin()
         });
-        let series = Series::new(values.collect()).every(std::time::Duration::from_secs(3600)).starting_at(1_767_225_600);
+        let series = Series::new(values.collect())
+            .every(std::time::Duration::from_secs(3600))
+            .starting_at(1_767_225_600);
         let said = text("checkout", &series, &forecast::forecast(&series, &Options::horizon(24)).unwrap());
         assert!(said.starts_with("checkout: 504 points, 24 steps ahead\n"), "{said}");
-        assert!(said.contains("every 24 steps") && said.contains("2026-01-1") && said.contains("MASE"), "{said}");
+        assert!(
+            said.contains("every 24 steps") && said.contains("2026-01-1") && said.contains("MASE"),
+            "{said}"
+        );
     }
 }

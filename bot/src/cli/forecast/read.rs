@@ -12,9 +12,13 @@ const LONGEST: i64 = 50_000_000;
 pub fn series(input: impl Read) -> Result<Vec<(String, Series)>> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(input);
     let header = reader.headers().context("line 1")?.clone();
-    let column = |names: &[&str]| header.iter().position(|name| names.contains(&name.to_ascii_lowercase().as_str()));
+    let column =
+        |names: &[&str]| header.iter().position(|name| names.contains(&name.to_ascii_lowercase().as_str()));
     let (Some(id), Some(value)) = (column(&["series_id"]), column(&["value"])) else {
-        bail!("line 1: the columns are series_id, idx or ts, and value; found {}", header.iter().collect::<Vec<_>>().join(","));
+        bail!(
+            "line 1: the columns are series_id, idx or ts, and value; found {}",
+            header.iter().collect::<Vec<_>>().join(",")
+        );
     };
     let (place, timed) = match (column(&["idx"]), column(&["ts"])) {
         (Some(place), None) => (place, false),
@@ -30,9 +34,11 @@ pub fn series(input: impl Read) -> Result<Vec<(String, Series)>> {
             true => time(&row[place]),
             false => row[place].parse().ok(),
         };
-        let wants = if timed { "a time; write RFC 3339 or Unix seconds" } else { "an index; write a whole number" };
+        let wants =
+            if timed { "a time; write RFC 3339 or Unix seconds" } else { "an index; write a whole number" };
         let at: i64 = at.with_context(|| format!("line {line}: '{}' is not {wants}", &row[place]))?;
-        let number = number(&row[value]).with_context(|| format!("line {line}: '{}' is not a number", &row[value]))?;
+        let number =
+            number(&row[value]).with_context(|| format!("line {line}: '{}' is not a number", &row[value]))?;
         let index = *known.entry(row[id].to_string()).or_insert_with(|| {
             order.push((row[id].to_string(), Vec::new()));
             order.len() - 1
