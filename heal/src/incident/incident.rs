@@ -1,11 +1,14 @@
 //! An incident: what belongs to it, what was tried, and how it ended.
 
-use super::{Group, Refusal, Trouble};
-use crate::event::{Fingerprint, Severity};
+use super::{Change, Group, Refusal, Trouble};
+use crate::event::Severity;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use uuid::Uuid;
+
+/// Names of troubles that an incident shows.
+const MOST_NAMES: usize = 50;
 
 /// Which incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -21,8 +24,13 @@ pub struct Incident {
     pub group: Group,
     /// The worst that was told.
     pub severity: Severity,
-    /// Troubles that belong to it, also those that are over.
-    pub troubles: BTreeMap<Fingerprint, Member>,
+    /// How many troubles belong or belonged to it. Which ones, the troubles know: an incident of ten thousand alerts is
+    /// as small as one of one.
+    pub troubles: u64,
+    /// How many of them go on.
+    pub going_on: u64,
+    /// What they are called; of too many, the first ones.
+    pub names: BTreeSet<String>,
     /// Who said "I have it", and when. Nothing is done automatically then.
     pub taken: Option<(String, Timestamp)>,
     /// Whom it was escalated to.
@@ -33,15 +41,6 @@ pub struct Incident {
     pub end: Option<End>,
     /// When what happened.
     pub times: Times,
-}
-
-/// One trouble of an incident.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Member {
-    /// The event's name.
-    pub name: String,
-    /// Whether it goes on.
-    pub goes_on: bool,
 }
 
 /// One thing that was tried.
@@ -112,50 +111,53 @@ pub struct Times {
 type Changed = std::result::Result<Incident, Refusal>;
 
 impl Incident {
-    /// For a trouble that goes on and belongs to no open incident.
-    pub fn open(id: IncidentId, group: Group, trouble: &Trouble, now: Timestamp) -> Incident {
-        let times = Times {
-            began: trouble.since,
-            detected: now,
-            proposed: None,
-            approved: None,
-            acted: None,
-            recovered: None,
-        };
-        let incident = Incident {
+    /// For a trouble that began and finds no open incident in its group.
+    fn open(id: IncidentId, group: Group, began: Timestamp, now: Timestamp) -> Incident {
+        let times =
+            Times { began, detected: now, proposed: None, approved: None, acted: None, recovered: None };
+        Incident {
             id,
             group,
-            severity: trouble.severity,
-            troubles: BTreeMap::new(),
+            severity: Severity::INFORMATION,
+            troubles: 0,
+            going_on: 0,
+            names: BTreeSet::new(),
             taken: None,
             escalated: None,
             healings: Vec::new(),
             end: None,
             times,
-        };
-        incident.with(trouble)
+        }
     }
 
-    /// With a trouble as it is now; the last one that ends, ends the incident.
-    pub fn hear(self, trouble: &Trouble, now: Timestamp) -> Changed {
-        Ok(self.going_on()?.with(trouble).maybe_over(now))
-    }
-
-    fn with(mut self, trouble: &Trouble) -> Incident {
-        let member = Member { name: trouble.name.clone(), goes_on: trouble.goes_on() };
+    /// With what a message has changed; the last trouble that ends, ends the incident.
+    fn hear(mut self, trouble: &Trouble, change: Change, now: Timestamp) -> Incident {
         self.severity = self.severity.max(trouble.severity);
-        self.troubles.insert(trouble.fingerprint, member);
-        self
+        match change {
+            Change::Began => {
+                self.going_on += 1;
+                self.troubles += u64::from(trouble.incident != Some(self.id));
+                if self.names.len() < MOST_NAMES {
+                    self.names.insert(trouble.name.clone());
+                }
+                self
+            }
+            Change::Over => {
+                self.going_on = self.going_on.saturating_sub(1);
+                self.maybe_over(now)
+            }
+            Change::Again | Change::Worse | Change::Flaps | Change::Stale => self,
+        }
     }
 
-    fn going_on(self) -> Changed {
+    fn not_ended(self) -> Changed {
         if self.end.is_some() { Err(Refusal::Ended) } else { Ok(self) }
     }
 
     fn maybe_over(mut self, now: Timestamp) -> Incident {
         // While something is being done, its verification says whether that was what helped.
         let under_way = self.healings.iter().any(|healing| healing.result.is_none());
-        if self.troubles.values().any(|member| member.goes_on) || under_way {
+        if self.going_on > 0 || under_way {
             return self;
         }
         let healed = self.healings.iter().rev().find(|healing| healing.result != Some(Result::NotDone));
@@ -173,7 +175,7 @@ impl Incident {
 
     /// "I have it": nothing is done automatically from now on.
     pub fn take(self, by: &str, now: Timestamp) -> Changed {
-        let mut incident = self.going_on()?;
+        let mut incident = self.not_ended()?;
         if let Some((by, _)) = incident.taken {
             return Err(Refusal::Taken { by });
         }
@@ -183,14 +185,14 @@ impl Incident {
 
     /// "I have it no longer."
     pub fn give_back(self) -> Changed {
-        let mut incident = self.going_on()?;
+        let mut incident = self.not_ended()?;
         incident.taken.take().ok_or(Refusal::NotTaken)?;
         Ok(incident)
     }
 
     /// A rule has asked for something.
     pub fn proposed(self, rule: &str, request: Uuid, now: Timestamp) -> Changed {
-        let mut incident = self.going_on()?;
+        let mut incident = self.not_ended()?;
         incident.healings.push(Healing { rule: rule.to_string(), request, asked: now, result: None });
         incident.times.proposed.get_or_insert(now);
         Ok(incident)
@@ -220,7 +222,7 @@ impl Incident {
     }
 
     fn under_way(self, request: Uuid) -> Changed {
-        let incident = self.going_on()?;
+        let incident = self.not_ended()?;
         if incident.healings.iter().any(|healing| healing.request == request && healing.result.is_none()) {
             return Ok(incident);
         }
@@ -229,8 +231,37 @@ impl Incident {
 
     /// People were called.
     pub fn escalate(self, to: &str) -> Changed {
-        let mut incident = self.going_on()?;
+        let mut incident = self.not_ended()?;
         incident.escalated = Some(to.to_string());
         Ok(incident)
+    }
+}
+
+/// What a change of a trouble means for incidents: the trouble, which knows its incident then, and the incident as it is
+/// to be stored, if it changed. `open` is the one that the trouble belongs to while that is open, else the open one of
+/// its group; a new one gets `fresh` as its id. To be stored together with the trouble, or a change would count twice or
+/// never.
+pub fn file(
+    trouble: Trouble,
+    change: Change,
+    open: Option<Incident>,
+    group: Group,
+    fresh: IncidentId,
+    now: Timestamp,
+) -> (Trouble, Option<Incident>) {
+    let open = open.filter(|incident| incident.end.is_none());
+    match (change, open) {
+        (Change::Stale, _) => (trouble, None),
+        (Change::Began, open) => {
+            let incident = open.unwrap_or_else(|| Incident::open(fresh, group, trouble.since, now));
+            let incident = incident.hear(&trouble, change, now);
+            (Trouble { incident: Some(incident.id), ..trouble }, Some(incident))
+        }
+        (_, Some(incident)) if trouble.incident == Some(incident.id) => {
+            let incident = incident.hear(&trouble, change, now);
+            (trouble, Some(incident))
+        }
+        // It belonged to one that has ended, or to another: nothing here changes by it.
+        (_, _) => (trouble, None),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! event -> Trouble (one fingerprint: firing, over, flapping)       trouble.rs
-//!       -> Group -> Incident (troubles of one place, and its end)  group.rs, incident.rs
+//!       -> Group, file -> Incident (troubles of one place)         group.rs, incident.rs
 //!       -> silenced? hidden by a node that is down?                silence.rs, inhibit.rs
 //!       -> rules -> Verdict                                        ../rules
 //!       -> react: rest, propose, escalate                          react.rs
@@ -38,7 +38,7 @@ mod trouble;
 
 pub use brake::{Attempt, Brake, Braked, Capped, Caps, past};
 pub use group::Group;
-pub use incident::{End, Healing, Incident, IncidentId, Member, Result as HealingResult, Times};
+pub use incident::{End, Healing, Incident, IncidentId, Result as HealingResult, Times, file};
 pub use inhibit::{NODE_DOWN, hides};
 pub use react::{Reaction, Reason, Situation, react};
 pub use silence::{LONGEST_SILENCE, Matcher, Silence};

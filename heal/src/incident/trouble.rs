@@ -1,5 +1,6 @@
 //! One trouble, by its fingerprint: whether it goes on, and whether it cannot make up its mind.
 
+use super::IncidentId;
 use crate::{
     event::{Event, Fingerprint, Severity, State, Subject},
     language::ast::Origin,
@@ -53,6 +54,8 @@ pub struct Trouble {
     pub flapping: bool,
     /// When it changed lately, oldest first.
     pub turns: Vec<Timestamp>,
+    /// The incident it belongs, or belonged last, to.
+    pub incident: Option<IncidentId>,
 }
 
 /// What a message changed.
@@ -88,6 +91,7 @@ impl Trouble {
             told: 1,
             flapping: false,
             turns: if firing { vec![now] } else { Vec::new() },
+            incident: None,
         };
         (trouble, if firing { Change::Began } else { Change::Stale })
     }

@@ -8,6 +8,9 @@ use std::collections::HashMap;
 /// What all expressions on one field may take together, compiled; beyond it each is asked by itself.
 pub(super) const LARGEST: usize = 16 * 1024 * 1024;
 
+/// Fields that one event's rules are found by; each costs every event a look, so rules that use yet others are asked.
+const MOST_FIELDS: usize = 16;
+
 /// Numbers are places of rules.
 #[derive(Debug, Default)]
 pub(super) struct Bucket {
@@ -32,7 +35,11 @@ impl Bucket {
         match filter.and_then(Predicate::key) {
             None => self.rest.push(place),
             Some(Key::Texts(field, texts)) => {
-                let at = self.texts.iter().position(|(known, _)| known == field).unwrap_or_else(|| {
+                let known = self.texts.iter().position(|(known, _)| known == field);
+                if known.is_none() && self.texts.len() == MOST_FIELDS {
+                    return self.rest.push(place);
+                }
+                let at = known.unwrap_or_else(|| {
                     self.texts.push((field.clone(), HashMap::new()));
                     self.texts.len() - 1
                 });

@@ -1,14 +1,17 @@
 //! Rules in force: which of them an event concerns, whether they apply, and what they would ask for.
 //!
 //! [`Rules::load`] compiles files, [`Rules::concerned`] finds the rules whose `on … where …` passes, by an index and not by
-//! a walk over all of them, and [`Rule::judge`] says step by step whether one applies, given what is known. All three are
+//! a walk over all of them, and [`Rule::judge`] says step by step whether one applies, given what is known. What somebody
+//! found out becomes an [`Answer`] by `Condition::answer`. All three are
 //! pure: answers to `when` conditions, past healings and the time are handed in.
 
+mod answer;
 mod index;
 mod judge;
 mod predicate;
 mod proposal;
 
+pub use answer::Found;
 pub use judge::{Answer, Judgement, Known, Look, Outcome, Past, Verdict};
 pub use proposal::{Proposal, Proposed, Target, Unresolved};
 

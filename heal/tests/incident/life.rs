@@ -4,11 +4,22 @@ use super::*;
 use heal::incident::{Change, Damping, End, HealingResult, Refusal};
 use proptest::{collection::vec, prelude::*};
 
+/// The incident when the trouble has ended.
 fn over(incident: Incident, trouble: &Trouble, ended: i64) -> Incident {
     let event = resolved(&trouble.name, "checkout", 0, ended);
     let (trouble, change) = trouble.clone().hear(&event, at(ended), &Damping::default());
     assert_eq!(change, Change::Over);
-    incident.hear(&trouble, at(ended)).unwrap()
+    let (_, incident) =
+        file(trouble, change, Some(incident), Group::of(&event), IncidentId(id(99)), at(ended));
+    incident.unwrap()
+}
+
+/// The incident with one more trouble.
+fn joined(incident: Incident, event: &Event, now: i64) -> (Incident, Trouble) {
+    let (trouble, change) = Trouble::first(event, at(now));
+    let (trouble, incident) =
+        file(trouble, change, Some(incident), Group::of(event), IncidentId(id(99)), at(now));
+    (incident.unwrap(), trouble)
 }
 
 #[test]
@@ -28,9 +39,9 @@ fn troubles_of_one_workload_are_one_incident_and_others_are_not() {
 #[test]
 fn an_incident_ends_with_its_last_trouble() {
     let (incident, first) = open(&severe(firing("A", "checkout", 0), 3), 10);
-    let (second, _) = Trouble::first(&severe(firing("B", "checkout", 20), 5), at(30));
-    let incident = incident.hear(&second, at(30)).unwrap();
-    assert_eq!((incident.severity.number(), incident.troubles.len()), (5, 2));
+    let (incident, second) = joined(incident, &severe(firing("B", "checkout", 20), 5), 30);
+    assert_eq!((incident.severity.number(), incident.troubles, incident.going_on), (5, 2, 2));
+    assert_eq!(incident.names.iter().collect::<Vec<_>>(), ["A", "B"]);
     let incident = over(incident, &first, 100);
     assert_eq!(incident.end, None);
     let incident = over(incident, &second, 200);
@@ -40,7 +51,30 @@ fn an_incident_ends_with_its_last_trouble() {
         (at(0), at(10), Some(at(200)))
     );
     stored(&incident);
-    assert_eq!(incident.hear(&first, at(300)).unwrap_err(), Refusal::Ended);
+    assert_eq!(incident.clone().take("ann", at(300)).unwrap_err(), Refusal::Ended);
+    let (next, _) = joined(incident, &firing("B", "checkout", 400), 400);
+    assert_eq!((next.id, next.end), (IncidentId(id(99)), None), "what comes back later is another incident");
+}
+
+#[test]
+fn a_trouble_whose_incident_has_ended_or_is_another_changes_no_other() {
+    let (incident, first) = open(&firing("A", "checkout", 0), 10);
+    let (_, stranger) = joined(open(&firing("C", "checkout", 0), 0).0, &firing("B", "checkout", 0), 0);
+    let stranger = Trouble { incident: Some(IncidentId(id(5))), ..stranger };
+    for change in [Change::Again, Change::Worse, Change::Over, Change::Flaps, Change::Stale] {
+        let (_, changed) = file(
+            stranger.clone(),
+            change,
+            Some(incident.clone()),
+            group("checkout"),
+            IncidentId(id(9)),
+            at(20),
+        );
+        assert_eq!(changed, None, "{change:?}");
+    }
+    let ended = over(incident, &first, 50);
+    let (_, changed) = file(first, Change::Over, Some(ended), group("checkout"), IncidentId(id(9)), at(60));
+    assert_eq!(changed, None);
 }
 
 #[test]
@@ -144,18 +178,20 @@ proptest! {
         let mut troubles = std::collections::BTreeMap::from([(0, trouble)]);
         for (second, step) in (1..).zip(moves) {
             let before = incident.clone();
-            let after = match step {
+            let after: Result<Incident, Refusal> = match step {
                 Move::Fire(n) | Move::Resolve(n) => {
                     let event = match step {
                         Move::Fire(_) => firing(&format!("A{n}"), "checkout", second),
                         _ => resolved(&format!("A{n}"), "checkout", second - 1, second),
                     };
-                    let trouble = match troubles.remove(&n) {
-                        None => Trouble::first(&event, at(second)).0,
-                        Some(trouble) => trouble.hear(&event, at(second), &Damping::default()).0,
+                    let (trouble, change) = match troubles.remove(&n) {
+                        None => Trouble::first(&event, at(second)),
+                        Some(trouble) => trouble.hear(&event, at(second), &Damping::default()),
                     };
-                    troubles.insert(n, trouble.clone());
-                    incident.hear(&trouble, at(second))
+                    let (trouble, changed) =
+                        file(trouble, change, Some(incident.clone()), Group::of(&event), IncidentId(id(99)), at(second));
+                    troubles.insert(n, trouble);
+                    Ok(changed.unwrap_or(incident))
                 }
                 Move::Take => incident.take("ann", at(second)),
                 Move::GiveBack => incident.give_back(),
@@ -167,11 +203,19 @@ proptest! {
                 Move::Escalate => incident.escalate("#oncall"),
             };
             if before.end.is_some() {
-                prop_assert_eq!(after.unwrap_err(), Refusal::Ended);
+                // Refused; or a trouble began again, and that is another incident.
+                let as_it_was = match after {
+                    Err(refusal) => refusal == Refusal::Ended,
+                    Ok(after) => after == before || after.id != before.id,
+                };
+                prop_assert!(as_it_was);
                 break;
             }
             incident = after.unwrap_or(before);
-            let goes_on = incident.troubles.values().any(|member| member.goes_on);
+            let goes_on = troubles.values().filter(|trouble| trouble.goes_on()).count() as u64;
+            prop_assert_eq!(incident.going_on, goes_on);
+            prop_assert_eq!(incident.troubles, troubles.values().filter(|trouble| trouble.incident.is_some()).count() as u64);
+            let goes_on = goes_on > 0;
             let under_way = incident.healings.iter().any(|healing| healing.result.is_none());
             prop_assert_eq!(incident.end.is_none(), goes_on || under_way);
             prop_assert_eq!(incident.end.is_some(), incident.times.recovered.is_some());

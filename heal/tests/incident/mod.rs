@@ -9,7 +9,7 @@ mod trouble;
 
 use heal::{
     event::{Event, Severity, State, Workload},
-    incident::{Group, Incident, IncidentId, Trouble},
+    incident::{Group, Incident, IncidentId, Trouble, file},
 };
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -46,8 +46,9 @@ fn id(number: u128) -> Uuid {
 
 /// An incident of one alert.
 fn open(event: &Event, now: i64) -> (Incident, Trouble) {
-    let (trouble, _) = Trouble::first(event, at(now));
-    (Incident::open(IncidentId(id(1)), Group::of(event), &trouble, at(now)), trouble)
+    let (trouble, change) = Trouble::first(event, at(now));
+    let (trouble, incident) = file(trouble, change, None, Group::of(event), IncidentId(id(1)), at(now));
+    (incident.unwrap(), trouble)
 }
 
 /// A value survives being stored.

@@ -66,3 +66,90 @@ proptest! {
         }
     }
 }
+
+/// What is stored of one cluster, as a shell would keep it in tables.
+#[derive(Default)]
+struct Stored {
+    troubles: std::collections::BTreeMap<heal::event::Fingerprint, Trouble>,
+    incidents: std::collections::BTreeMap<IncidentId, Incident>,
+    open: std::collections::BTreeMap<Group, IncidentId>,
+    /// Fingerprints of nodes.
+    nodes: std::collections::BTreeSet<heal::event::Fingerprint>,
+    hidden: usize,
+}
+
+impl Stored {
+    fn hear(&mut self, event: &Event, now: Timestamp) {
+        let damping = heal::incident::Damping::default();
+        let (trouble, change) = match self.troubles.remove(&event.fingerprint) {
+            None => Trouble::first(event, now),
+            Some(trouble) => trouble.hear(event, now, &damping),
+        };
+        if self.nodes.iter().any(|node| heal::incident::hides(&self.troubles[node], event)) {
+            self.hidden += 1;
+        }
+        let group = Group::of(event);
+        if matches!(group, Group::Node { .. }) {
+            self.nodes.insert(event.fingerprint);
+        }
+        let fresh = IncidentId(id(self.incidents.len() as u128));
+        let own = trouble.incident.filter(|id| self.incidents[id].end.is_none());
+        let open = own.or_else(|| self.open.get(&group).copied()).map(|id| self.incidents[&id].clone());
+        let (trouble, incident) = file(trouble, change, open, group, fresh, now);
+        self.troubles.insert(trouble.fingerprint, trouble);
+        if let Some(incident) = incident {
+            match incident.end {
+                None => self.open.insert(incident.group.clone(), incident.id),
+                Some(_) => self.open.remove(&incident.group),
+            };
+            self.incidents.insert(incident.id, incident);
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_alerts_of_two_hundred_workloads_and_a_dead_node_are_few_incidents_and_all_of_them_end() {
+    let pod = |number: usize, state: State| {
+        let workload = format!("w{}", number % 200);
+        let mut event = firing("KubePodCrashLooping", &workload, 0);
+        let name = format!("{workload}-{number}");
+        event.subject.pod = Some(name.clone());
+        event.subject.node = Some(format!("worker-{}", number % 10));
+        event.fingerprint = heal::event::Fingerprint::new(
+            event.origin,
+            &event.name,
+            Some("prod-eu"),
+            [("pod", name.as_str())],
+        );
+        (event.state, event.ended) = (state, (state == State::Resolved).then(|| at(600)));
+        event
+    };
+    let mut node = crate::rules::alert("KubeNodeNotReady", &[("node", "worker-7")]);
+    node.started = at(0);
+    let mut stored = Stored::default();
+    stored.hear(&node, at(0));
+    for number in 0..10_000 {
+        // Every third comes twice, as it does from two replicas of Alertmanager.
+        for _ in 0..1 + usize::from(number % 3 == 0) {
+            stored.hear(&pod(number, State::Firing), at(1));
+        }
+    }
+    assert_eq!((stored.troubles.len(), stored.open.len()), (10_001, 201));
+    assert_eq!(
+        stored.incidents.values().map(|incident| incident.troubles).sum::<u64>(),
+        10_001,
+        "nothing is lost"
+    );
+    assert!(stored.incidents.values().all(|incident| serde_json::to_string(incident).unwrap().len() < 1_000));
+    assert!((1_000..1_700).contains(&stored.hidden), "{}", stored.hidden);
+    let load = Load { unhealthy: stored.open.len(), workloads: 400, arrivals: 10_001 };
+    let (storm, _) = Storm::Calm.look(load, at(2), &Thresholds::default());
+    assert!(!storm.allows_acting_alone());
+    for number in (0..10_000).rev() {
+        stored.hear(&pod(number, State::Resolved), at(700));
+    }
+    assert_eq!(stored.open.len(), 1, "the node is still down");
+    let ended =
+        stored.incidents.values().filter(|incident| incident.end == Some(heal::incident::End::Itself));
+    assert_eq!(ended.count(), 200);
+}
