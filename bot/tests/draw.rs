@@ -62,7 +62,7 @@ fn plan() -> Plan {
     }
 }
 
-fn ask() -> Ask {
+pub(crate) fn ask() -> Ask {
     Ask {
         key: "k".into(),
         actor: "console:ann".parse().unwrap(),
@@ -78,7 +78,7 @@ fn ask() -> Ask {
     }
 }
 
-fn needs(votes: u32, type_cluster: bool) -> Decision {
+pub(crate) fn needs(votes: u32, type_cluster: bool) -> Decision {
     let groups = vec!["sre".into(), "leads".into()];
     Decision::Needs {
         rule: "production needs people".into(),
@@ -86,12 +86,12 @@ fn needs(votes: u32, type_cluster: bool) -> Decision {
     }
 }
 
-fn request(ask: Ask, decision: Decision) -> Request {
+pub(crate) fn request(ask: Ask, decision: Decision) -> Request {
     let id = "0199d2f0-0000-7000-8000-00001f3c9a2b".parse().unwrap();
     Request::new(id, ask, plan(), decision, "a1b2c3d4e5f6".into(), now())
 }
 
-fn vote(person: &str, verdict: Verdict, reason: Option<&str>) -> Vote {
+pub(crate) fn vote(person: &str, verdict: Verdict, reason: Option<&str>) -> Vote {
     Vote {
         person: Person(person.into()),
         actor: format!("console:{person}").parse().unwrap(),
@@ -104,7 +104,7 @@ fn vote(person: &str, verdict: Verdict, reason: Option<&str>) -> Vote {
     }
 }
 
-fn view(request: Request) -> RequestView {
+pub(crate) fn view(request: Request) -> RequestView {
     RequestView { request, votes: Vec::new(), run: None, steps: Vec::new() }
 }
 
@@ -113,7 +113,7 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 /// A run that has come so far.
-fn with_run(
+pub(crate) fn with_run(
     request: Request,
     phase: Phase,
     progress: Option<&str>,
@@ -144,15 +144,15 @@ fn with_run(
     RequestView { run: Some(run), steps: steps.collect(), ..view(request) }
 }
 
-fn started() -> Request {
+pub(crate) fn started() -> Request {
     request(ask(), Decision::Allow { rule: "scale at once".into() }).start(at(60)).unwrap()
 }
 
-fn verifying() -> Request {
+pub(crate) fn verifying() -> Request {
     started().verify(at(70)).unwrap()
 }
 
-fn card(view: &RequestView) -> Card {
+pub(crate) fn card(view: &RequestView) -> Card {
     draw::request(view, &labels(), at(120))
 }
 

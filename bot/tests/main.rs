@@ -8,3 +8,4 @@ mod doors;
 mod draw;
 mod grammar;
 mod people;
+mod slack;

@@ -18,44 +18,72 @@ use crate::{
 };
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use ledger::{Actor, CardId, Delivery, Place};
+use ledger::{Actor, CardId, Delivery, Ledger, PictureId, Place};
+use slack_morphism::SlackFileId;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-/// A delivery's lease is 10 s; whatever takes longer is another worker's.
-const WITHIN: Duration = Duration::from_secs(8);
-/// What may have happened may also still be happening.
-const UNCLEAR: Duration = Duration::from_secs(5);
+/// A post that may have happened may also still be happening.
+const UNCLEAR: Duration = Duration::from_secs(1);
 /// No call is made for so long after Slack refused the token.
 const CLOSED: Duration = Duration::from_secs(30);
 /// Clocks differ; messages this much older than the card are looked at too.
 const SKEW: u64 = 120;
 /// The message id of what Slack lets nobody edit: ephemeral messages, answers at a response_url.
 const GONE: &str = "unseen";
-/// Behind the id of a message that took the place of a deleted one.
-const AGAIN: &str = "#again";
 
 /// Slack, outwards.
 pub struct Slack {
     api: Arc<Api>,
+    ledger: Ledger,
     address: Box<dyn Fn(&str) -> String + Send + Sync>,
     pace: Mutex<Pace>,
     /// Deliveries that surely left nothing behind when they were last tried, by card and place.
     clean: Mutex<HashMap<(CardId, Place), i64>>,
+    /// Pictures that are at Slack already.
+    files: Mutex<HashMap<PictureId, SlackFileId>>,
 }
 
 impl Slack {
-    /// Links lead to `address`.
-    pub fn new(api: Arc<Api>, address: impl Fn(&str) -> String + Send + Sync + 'static) -> Slack {
-        Slack { api, address: Box::new(address), pace: Mutex::default(), clean: Mutex::default() }
+    /// Links lead to `address`; pictures come from `ledger`.
+    pub fn new(
+        api: Arc<Api>,
+        ledger: Ledger,
+        address: impl Fn(&str) -> String + Send + Sync + 'static,
+    ) -> Slack {
+        let (pace, clean, files) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Slack { api, ledger, address: Box::new(address), pace, clean, files }
+    }
+
+    /// The card's picture as a file of Slack's; put there once. None: there is none, or Slack does not take it, and the card says in
+    /// words what is to be seen.
+    async fn picture(&self, card: &Card) -> Option<SlackFileId> {
+        let id = card.picture.as_ref()?.id;
+        let known = self.files.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        if known.is_some() {
+            return known;
+        }
+        let kept = self.ledger.picture(id).await;
+        let kept = kept.inspect_err(|error| tracing::warn!(%error, "could not read a picture")).ok()??;
+        match self.api.upload(&kept.alt, &kept.png).await {
+            Ok(file) => {
+                self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(id, file.clone());
+                Some(file)
+            }
+            Err(failure) => {
+                tracing::warn!("{}", failure.words("could not put a picture into Slack"));
+                None
+            }
+        }
     }
 
     async fn send(&self, delivery: &Delivery, card: &Card) -> Result<String, Undelivered> {
         let channel = channel(&delivery.place)?;
-        let message = draw::message(card, &self.address);
+        let picture = self.picture(card).await;
+        let message = draw::message(card, &self.address, picture.as_ref());
         let reply = ReplyWith::of(delivery, Timestamp::now());
         if let Some(actor) = &delivery.only_for {
             return self.whisper(delivery, channel, actor, reply, &message).await;
@@ -67,19 +95,11 @@ impl Slack {
         }
     }
 
-    /// Edits; a message that somebody deleted is posted once more, and not again after that.
     async fn edit(&self, delivery: &Delivery, id: &str, message: &Message) -> Result<String, Undelivered> {
-        let at = message_id(id)?;
-        match self.update(delivery, &at, message).await? {
+        match self.update(delivery, &message_id(id)?, message).await? {
             Ok(()) => Ok(id.to_string()),
-            Err(failure) if failure.is_beyond_edit() && id.ends_with(AGAIN) => {
-                tracing::info!(card.id = %delivery.card, place = %delivery.place, "the card was deleted twice; it stays away");
-                Ok(id.to_string())
-            }
             Err(failure) if failure.is_beyond_edit() => {
-                let posted = self.place(delivery, &at.channel, message, Some(&at.ts)).await?;
-                let posted = posted.map_err(|failure| self.undelivered(&failure, "post the card again"))?;
-                Ok(format!("{}{AGAIN}", text_of(&posted)))
+                Err(Undelivered::gone(failure.words("edit the card")))
             }
             Err(failure) => Err(self.undelivered(&failure, "edit the card")),
         }
@@ -93,7 +113,7 @@ impl Slack {
         reply: Option<ReplyWith>,
         message: &Message,
     ) -> Result<String, Undelivered> {
-        let failure = match self.place(delivery, channel, message, None).await? {
+        let failure = match self.place(delivery, channel, message).await? {
             Ok(posted) => return Ok(text_of(&posted)),
             Err(failure) => failure,
         };
@@ -145,7 +165,7 @@ impl Slack {
         }
         // Between the app and a person everything is for the person alone, and a message that stays is better.
         if channel.starts_with('D') {
-            let posted = self.place(delivery, channel, message, None).await?;
+            let posted = self.place(delivery, channel, message).await?;
             match posted {
                 Ok(posted) => return Ok(text_of(&posted)),
                 Err(failure) if failure.is_out_of_reach() => {}
@@ -176,7 +196,7 @@ impl Slack {
         let channel = opened.map_err(|failure| {
             self.told(Method::Open, "", &failure, "open a conversation with the person")
         })?;
-        let posted = self.place(delivery, &channel, message, None).await?;
+        let posted = self.place(delivery, &channel, message).await?;
         posted.map_err(|failure| self.undelivered(&failure, "write to the person"))
     }
 
@@ -186,25 +206,36 @@ impl Slack {
         delivery: &Delivery,
         channel: &str,
         message: &Message,
-        except: Option<&str>,
     ) -> Result<Result<Posted, Failure>, Undelivered> {
         if self.may_be_there(delivery)
-            && let Some(posted) = self.find(delivery, channel, except).await?
+            && let Some(posted) = self.find(delivery, channel).await?
         {
-            tracing::info!(card.id = %delivery.card, place = %delivery.place, "the card was there already");
-            return Ok(self.update(delivery, &posted, message).await?.map(|()| posted));
+            match self.update(delivery, &posted, message).await? {
+                // It is too old to be edited, or somebody has just deleted it.
+                Err(failure) if failure.is_beyond_edit() => {}
+                edited => {
+                    tracing::info!(card.id = %delivery.card, place = %delivery.place, "the card was there already");
+                    return Ok(edited.map(|()| posted));
+                }
+            }
         }
-        self.remember(delivery);
-        self.may(Method::Post, channel, delivery)?;
-        let posted = self.api.post(channel, message, &delivery.card.to_string()).await;
-        if matches!(posted, Ok(_) | Err(Failure::Unclear(_))) {
-            self.forget(delivery);
-        }
-        match posted {
-            Err(failure @ (Failure::Unclear(_) | Failure::Limited(_))) => {
+        self.may(Method::Post, channel, delivery).inspect_err(|_| self.remember(delivery))?;
+        self.forget(delivery);
+        match self.api.post(channel, message, &delivery.card.to_string()).await {
+            Err(failure @ Failure::Unclear(_)) => {
+                let undelivered = self.told(Method::Post, channel, &failure, "post the card");
+                Err(Undelivered { after: Some(UNCLEAR), ..undelivered })
+            }
+            Err(failure @ Failure::Limited(_)) => {
+                self.remember(delivery);
                 Err(self.told(Method::Post, channel, &failure, "post the card"))
             }
-            done => Ok(done),
+            done => {
+                if done.is_err() {
+                    self.remember(delivery);
+                }
+                Ok(done)
+            }
         }
     }
 
@@ -226,18 +257,13 @@ impl Slack {
     }
 
     /// Our message for this card, where the channel's history can be read.
-    async fn find(
-        &self,
-        delivery: &Delivery,
-        channel: &str,
-        except: Option<&str>,
-    ) -> Result<Option<Posted>, Undelivered> {
+    async fn find(&self, delivery: &Delivery, channel: &str) -> Result<Option<Posted>, Undelivered> {
         self.may(Method::History, "", delivery)?;
         // A card's id begins with the time it was made (UUIDv7); it cannot be in the channel before.
         let made = delivery.card.0.get_timestamp().map_or(0, |at| at.to_unix().0);
-        match self.api.find(channel, &delivery.card.to_string(), made.saturating_sub(SKEW), except).await {
+        match self.api.find(channel, &delivery.card.to_string(), made.saturating_sub(SKEW)).await {
             Ok(found) => Ok(found),
-            Err(failure @ Failure::Refused { .. }) => {
+            Err(failure @ Failure::Refused { .. }) if !failure.is_about_token() => {
                 tracing::warn!(card.id = %delivery.card, place = %delivery.place,
                     "{}", failure.words("cannot look whether the card is there; it may come twice"));
                 Ok(None)
@@ -284,14 +310,16 @@ impl Slack {
     }
 
     fn undelivered(&self, failure: &Failure, what: &str) -> Undelivered {
+        let why = failure.words(what);
         if failure.is_about_token() {
             self.pace.lock().unwrap_or_else(PoisonError::into_inner).close(CLOSED, Instant::now());
+            return Undelivered { after: Some(CLOSED), ..Undelivered::later(why) };
         }
-        let after = match failure {
-            Failure::Unclear(_) => Some(UNCLEAR),
-            _ => failure.rest(),
-        };
-        Undelivered { after, ..Undelivered::later(failure.words(what)) }
+        match failure {
+            Failure::Limited(wait) => Undelivered { after: Some(*wait), ..Undelivered::later(why) },
+            Failure::Unclear(_) => Undelivered::later(why),
+            Failure::Refused { .. } => Undelivered::never(why),
+        }
     }
 }
 
@@ -305,14 +333,7 @@ impl Door for Slack {
         delivery: &'a Delivery,
         card: &'a Card,
     ) -> BoxFuture<'a, Result<String, Undelivered>> {
-        Box::pin(async move {
-            let sent = tokio::time::timeout(WITHIN, self.send(delivery, card)).await;
-            sent.unwrap_or_else(|_| {
-                self.forget(delivery);
-                let why = format!("Slack took longer than {} s", WITHIN.as_secs());
-                Err(Undelivered { after: Some(UNCLEAR), ..Undelivered::later(why) })
-            })
-        })
+        Box::pin(self.send(delivery, card))
     }
 }
 
@@ -328,7 +349,8 @@ fn text_of(posted: &Posted) -> String {
 }
 
 fn message_id(text: &str) -> Result<Posted, Undelivered> {
-    let id = text.strip_suffix(AGAIN).unwrap_or(text).split_once(':');
-    let (channel, ts) = id.ok_or_else(|| Undelivered::later(format!("'{text}' is no message of Slack's")))?;
+    let (channel, ts) = text
+        .split_once(':')
+        .ok_or_else(|| Undelivered::later(format!("'{text}' is no message of Slack's")))?;
     Ok(Posted { channel: channel.into(), ts: ts.into() })
 }

@@ -17,6 +17,8 @@ use std::{
 
 /// Slack waits three seconds for an answer; some of it is the way there and back.
 const DURABLE: Duration = Duration::from_millis(2_300);
+/// A click is acknowledged after this long, also when its form is not open yet.
+const FORM: Duration = Duration::from_millis(1_500);
 /// Said when a command or click could not be kept.
 const NOT_TAKEN: &str =
     "This was not taken in: Petrel's database does not answer. Nothing was done; try again in a moment.";
@@ -84,7 +86,7 @@ impl Inlet {
                 }
             }
             Ok(Taken::Form(form)) => {
-                self.open(*form);
+                self.open(*form).await;
                 Answer::Ack
             }
             Ok(Taken::Challenge(challenge)) => Answer::Say(json!({ "challenge": challenge })),
@@ -140,25 +142,11 @@ impl Inlet {
         }
     }
 
-    /// Opening a form decides nothing, so nothing needs to be durable; the trigger is good for three seconds.
-    fn open(&self, form: Form) {
-        let api = self.api.clone();
-        tokio::spawn(async move {
-            let Err(failure) = api.open_form(&form.trigger, &draw::form(&form)).await else { return };
-            // Two deliveries of one click open one form.
-            if matches!(failure.code(), "exchanged_trigger" | "trigger_exchanged") {
-                return;
-            }
-            tracing::warn!(request.id = %form.press.request, "{}", failure.words("could not open a form"));
-            let (button, request) = (&form.press.button, form.press.request);
-            let why = match form.press.wants_reason {
-                true => format!(
-                    "Slack did not open the form. Click again, or type: {button} {request} --why \"...\""
-                ),
-                false => "Slack did not open the form. Click again, or decide in the console.".to_string(),
-            };
-            tell(&api, form.memo.url, &why).await;
-        });
+    /// Opening a form decides nothing, so nothing needs to be durable; the trigger is good for three seconds. The click is
+    /// acknowledged when the form is open, or soon.
+    async fn open(&self, form: Form) {
+        let opened = tokio::spawn(open(self.api.clone(), form));
+        let _ = tokio::time::timeout(FORM, opened).await;
     }
 
     fn tell(&self, url: Option<String>, why: String) {
@@ -172,6 +160,23 @@ enum Kept {
     Durable,
     No,
     Unsure,
+}
+
+async fn open(api: Arc<Api>, form: Form) {
+    let Err(failure) = api.open_form(&form.trigger, &draw::form(&form)).await else { return };
+    // One click that is delivered twice opens one form.
+    if failure.code() == "exchanged_trigger_id" {
+        return;
+    }
+    tracing::warn!(request.id = %form.press.request, "{}", failure.words("could not open a form"));
+    let (button, request) = (&form.press.button, form.press.request);
+    let why = match form.press.wants_reason {
+        true => {
+            format!("Slack did not open the form. Click again, or type: {button} {request} --why \"...\"")
+        }
+        false => "Slack did not open the form. Click again, or decide in the console.".to_string(),
+    };
+    tell(&api, form.memo.url, &why).await;
 }
 
 async fn tell(api: &Api, url: Option<String>, why: &str) {

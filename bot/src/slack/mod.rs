@@ -33,7 +33,7 @@ pub fn start(app: &App, tasks: &TaskTracker) {
     let Some(api) = client(&config.api_url, &config.bot_token) else { return };
     tasks.spawn(introduce(api.clone()));
     let addresses = app.config.clone();
-    let door = door::Slack::new(api.clone(), move |path| addresses.address(path));
+    let door = door::Slack::new(api.clone(), app.ledger.clone(), move |path| addresses.address(path));
     tasks.spawn(outbox::work(app.clone(), Arc::new(door)));
     if let Inward::Socket(token) = &config.inward {
         let Some(sockets) = client(&config.api_url, token) else { return };

@@ -345,3 +345,122 @@ fn id(text: &str) -> Result<&str, Unreadable> {
     let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
     if fits { Ok(text) } else { Err(Unreadable::new("an id that is none")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger::{Digest, RequestId};
+    use serde_json::json;
+
+    fn said(event: Value) -> Value {
+        json!({ "type": "event_callback", "team_id": "T1", "event_id": "Ev1",
+                "authorizations": [{ "team_id": "T1", "user_id": "U0", "is_bot": true }], "event": event })
+    }
+
+    fn arrival(taken: Result<Taken, Unreadable>) -> Arrival {
+        match taken {
+            Ok(Taken::Arrival(arrival)) => *arrival,
+            other => panic!("no arrival: {other:?}"),
+        }
+    }
+
+    fn is_left_aside(event: Value) -> bool {
+        matches!(super::event(said(event)), Ok(Taken::Nothing(_)))
+    }
+
+    #[test]
+    fn a_mention_and_a_direct_message_are_lines() {
+        let mention =
+            json!({ "type": "app_mention", "user": "U1", "text": "hey <@U0> clusters", "channel": "C1" });
+        let heard = arrival(event(said(mention)));
+        assert_eq!(
+            (heard.key.as_str(), heard.actor.as_str(), heard.place.0.as_str()),
+            ("slack:event:Ev1", "slack:T1:U1", "slack:T1:C1")
+        );
+        assert_eq!(heard.event, Event::Line { text: "hey   clusters".into() });
+        let direct = json!({ "type": "message", "channel_type": "im", "user": "U1", "text": "clusters", "channel": "D1" });
+        assert_eq!(arrival(event(said(direct))).event, Event::Line { text: "clusters".into() });
+    }
+
+    #[test]
+    fn in_a_shared_channel_people_are_of_their_own_workspace() {
+        let event = json!({ "type": "app_mention", "user": "U9", "user_team": "T9", "team": "T9", "text": "<@U0>", "channel": "C1" });
+        let heard = arrival(super::event(said(event)));
+        assert_eq!((heard.actor.as_str(), heard.place.0.as_str()), ("slack:T9:U9", "slack:T1:C1"));
+        assert_eq!(heard.event, Event::Line { text: String::new() }, "what waits for them");
+    }
+
+    #[test]
+    fn apps_edits_and_talk_among_people_are_left_aside() {
+        let direct = |extra: (&str, Value)| {
+            let mut event = json!({ "type": "message", "channel_type": "im", "user": "U1", "text": "x", "channel": "D1" });
+            event[extra.0] = extra.1;
+            event
+        };
+        assert!(is_left_aside(direct(("bot_id", json!("B1")))));
+        assert!(is_left_aside(direct(("subtype", json!("message_changed")))));
+        assert!(is_left_aside(direct(("edited", json!({ "user": "U1" })))));
+        assert!(is_left_aside(direct(("user", json!("U0")))), "our own");
+        assert!(is_left_aside(direct(("channel_type", json!("channel")))), "a mention comes as app_mention");
+        assert!(is_left_aside(json!({ "type": "member_joined_channel", "user": "U1", "channel": "C1" })));
+        assert!(is_left_aside(json!({ "type": "channel_rename", "channel": { "id": "C1" } })));
+    }
+
+    fn press(wants_reason: bool, wants_typed: bool) -> Press {
+        let (request, digest) = (RequestId::new(), Digest([7; 32]));
+        Press { button: "approve".into(), request, digest, wants_reason, wants_typed }
+    }
+
+    fn clicked(press: &Press) -> Value {
+        json!({ "type": "block_actions", "team": null, "enterprise": { "id": "E1" }, "user": { "id": "U2", "team_id": "T2" },
+                "trigger_id": "1.2.a", "container": { "channel_id": "C1" }, "response_url": "https://hooks.example/1",
+                "message": { "text": "title &amp; more\nrest", "blocks": [{ "type": "of tomorrow" }] },
+                "actions": [{ "action_id": "petrel.approve", "value": press.encode() }] })
+    }
+
+    #[test]
+    fn a_click_that_is_enough_is_taken_and_one_that_is_not_opens_a_form() {
+        let plain = press(false, false);
+        let heard = arrival(interaction(clicked(&plain)));
+        assert_eq!(
+            (heard.key.as_str(), heard.actor.as_str(), heard.place.0.as_str()),
+            ("slack:click:1.2.a", "slack:T2:U2", "slack:T2:C1")
+        );
+        assert!(
+            matches!(&heard.event, Event::Click { button, request, typed: None, .. } if button == "approve" && *request == plain.request)
+        );
+        assert!(heard.reply_to.unwrap().contains("https://hooks.example/1"));
+
+        let guarded = press(false, true);
+        let Ok(Taken::Form(form)) = interaction(clicked(&guarded)) else { panic!("no form") };
+        assert_eq!((form.trigger.as_str(), form.headline.as_str()), ("1.2.a", "title & more"));
+        let sent = json!({ "type": "view_submission", "team": { "id": "T1" }, "user": { "id": "U2", "team_id": "T2" },
+            "view": { "id": "V1", "hash": "h1", "callback_id": FORM, "private_metadata": json!(form.memo).to_string(),
+                      "state": { "values": { INPUT.0: { INPUT.1: { "type": "plain_text_input", "value": " prod-eu " } } } } } });
+        let heard = arrival(interaction(sent));
+        assert_eq!((heard.key.as_str(), heard.place.0.as_str()), ("slack:form:V1:h1", "slack:T2:C1"));
+        assert!(
+            matches!(&heard.event, Event::Click { typed: Some(typed), reason: None, .. } if typed == "prod-eu")
+        );
+    }
+
+    #[test]
+    fn a_damaged_button_is_told_of_and_others_buttons_are_left_aside() {
+        let mut click = clicked(&press(false, false));
+        click["actions"][0]["value"] = json!("approve.damaged");
+        let Ok(Taken::Tell { url: Some(_), why }) = interaction(click.clone()) else {
+            panic!("nothing said")
+        };
+        assert!(why.contains("type what you mean"), "{why}");
+        click["actions"][0]["action_id"] = json!("somebody.else");
+        assert!(matches!(interaction(click), Ok(Taken::Nothing(_))));
+    }
+
+    #[test]
+    fn ids_that_are_none_are_refused() {
+        let command = |user: &str, channel: &str| json!({ "command": "/petrel", "team_id": "T1", "channel_id": channel, "user_id": user, "trigger_id": "1.2.a" });
+        let read = |value: Value| super::command(serde_json::from_value(value).unwrap());
+        assert_eq!(arrival(read(command("U1", "C1"))).event, Event::Line { text: String::new() });
+        assert!(read(command("U1:U2", "C1")).is_err() && read(command("U1", "")).is_err());
+    }
+}

@@ -98,9 +98,14 @@ type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStre
 
 /// Asks where to, connects, and waits for Slack's hello.
 async fn open(app: &Api) -> Result<Socket, Broken> {
-    let url = app.socket().await.map_err(|failure| Broken {
-        why: words(&failure),
-        rest: failure.rest().map(|rest| rest + jitter(Duration::from_secs(1))),
+    let url = app.socket().await.map_err(|failure| {
+        let rest = match &failure {
+            Failure::Limited(wait) => Some(*wait),
+            // A token or scope is wrong: it takes a person, and asking more often makes it no better.
+            Failure::Refused { .. } => Some(WAITS.1),
+            Failure::Unclear(_) => None,
+        };
+        Broken { why: words(&failure), rest: rest.map(|rest| rest + jitter(Duration::from_secs(1))) }
     })?;
     let broken = |why: String| Broken { why, rest: None };
     // The address is a ticket; it is not logged.

@@ -1,10 +1,6 @@
-//! What Slack's error codes mean for whoever runs Petrel: what to do, and how long to leave Slack alone meanwhile.
+//! What Slack's error codes mean for whoever runs Petrel: what to do about it.
 
 use std::time::Duration;
-
-const SOON: Duration = Duration::from_secs(30);
-const MINUTES: Duration = Duration::from_secs(300);
-const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Why a call came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +34,10 @@ impl Failure {
 
     /// The message is there no more, or may not be changed any more.
     pub fn is_beyond_edit(&self) -> bool {
-        matches!(self.code(), "message_not_found" | "cant_update_message" | "edit_window_closed")
+        matches!(
+            self.code(),
+            "message_not_found" | "cant_update_message" | "edit_window_closed" | "is_inactive"
+        )
     }
 
     /// The token is good for nothing; no call will do better.
@@ -85,18 +84,5 @@ impl Failure {
             _ => "see https://docs.slack.dev/reference/methods for this code".into(),
         };
         format!("{what}: Slack says {code}: {mend}")
-    }
-
-    /// How long to leave it; None: as the outbox sees fit.
-    pub fn rest(&self) -> Option<Duration> {
-        match self {
-            Failure::Limited(wait) => Some(*wait),
-            Failure::Unclear(_) => None,
-            Failure::Refused { code, .. } => Some(match code.as_str() {
-                "is_archived" | "user_not_found" | "user_disabled" | "cannot_dm_bot" => HOUR,
-                _ if self.is_about_token() => SOON,
-                _ => MINUTES,
-            }),
-        }
     }
 }

@@ -23,8 +23,9 @@ pub const VALUE: usize = 2_000;
 pub const ACTION_ID: usize = 255;
 /// The text beside the blocks: `chat.postMessage` cuts at 40,000, but `chat.update` refuses more than 4,000.
 pub const TEXT: usize = 3_900;
-/// All texts of all blocks. Slack documents no number, and refuses somewhere above 13,000 (`msg_blocks_too_long`).
-pub const MESSAGE: usize = 12_000;
+/// All texts of all blocks but buttons and footer. Slack documents no number, and refuses somewhere above 13,000
+/// (`msg_blocks_too_long`).
+pub const MESSAGE: usize = 10_000;
 /// Title, submit and close of a form.
 pub const FORM_TITLE: usize = 24;
 /// What a form carries.

@@ -18,6 +18,7 @@ use crate::{
 };
 use code::Keep;
 use slack_morphism::prelude::*;
+use std::collections::BTreeSet;
 
 /// A message, ready to be sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,14 +29,30 @@ pub struct Message {
     pub blocks: Vec<SlackBlock>,
 }
 
+impl Message {
+    /// Does it show a file of Slack's?
+    pub fn has_picture(&self) -> bool {
+        self.blocks.iter().any(|block| matches!(block, SlackBlock::Image(_)))
+    }
+
+    /// The same in words: a file that was just put there is sometimes not ready to be shown.
+    pub fn without_picture(&self) -> Message {
+        let kept = self.blocks.iter().filter(|block| !matches!(block, SlackBlock::Image(_)));
+        Message { text: self.text.clone(), blocks: kept.cloned().collect() }
+    }
+}
+
 /// Room for one kind of text on one message.
 const TEXT_ROOM: usize = limit::SECTION;
 const FIELDS_ROOM: usize = 4_000;
 const STEPS_ROOM: usize = 2_000;
+/// Three sections of them.
+const MOST_FIELDS: usize = 3 * limit::FIELDS;
 const FOOTER_ROOM: usize = 600;
 
-/// Draws a card. Links become absolute with `address`.
-pub fn message(card: &Card, address: impl Fn(&str) -> String) -> Message {
+/// Draws a card. Links become absolute with `address`. `picture`: the file that its picture is at Slack; without one the card
+/// says what is to be seen.
+pub fn message(card: &Card, address: impl Fn(&str) -> String, picture: Option<&SlackFileId>) -> Message {
     let mut drawing = Drawing { blocks: Vec::new(), left: limit::MESSAGE, cut: false };
     drawing.head(card);
     if let Some(text) = &card.text {
@@ -50,6 +67,7 @@ pub fn message(card: &Card, address: impl Fn(&str) -> String) -> Message {
     if let Some(table) = &card.table {
         drawing.code(&code::columns(table), Keep::Beginning);
     }
+    drawing.picture(card, picture);
     if let Some(code) = &card.code {
         drawing.code(&code.text, if code.language == "diff" { Keep::Beginning } else { Keep::End });
     }
@@ -121,7 +139,7 @@ impl Drawing {
         let mut room = FIELDS_ROOM.min(self.left);
         let mut drawn = Vec::new();
         for (label, value) in fields {
-            if room < 40 {
+            if room < 40 || drawn.len() >= MOST_FIELDS {
                 self.cut = true;
                 break;
             }
@@ -150,6 +168,19 @@ impl Drawing {
         }
     }
 
+    fn picture(&mut self, card: &Card, file: Option<&SlackFileId>) {
+        match (&card.picture, file) {
+            (None, _) => {}
+            (Some(picture), Some(file)) => {
+                let alt = limit::line(&picture.alt, limit::FIELD);
+                self.spend(&alt);
+                let file = SlackImageUrlOrFile::SlackFile { slack_file: file.clone().into() };
+                self.blocks.push(SlackImageBlock::new(file, alt).into());
+            }
+            (Some(picture), None) => self.paragraph(&format!("[picture: {}]", picture.alt), limit::FIELD),
+        }
+    }
+
     fn steps(&mut self, card: &Card) {
         let mark = |state: &str| match state {
             "done" => "✓ done",
@@ -167,8 +198,11 @@ impl Drawing {
     }
 
     fn buttons(&mut self, card: &Card) {
-        let buttons = card.buttons.iter().filter_map(|button| self.button(card, button));
-        let buttons: Vec<SlackActionBlockElement> = buttons.take(limit::BUTTONS).map(Into::into).collect();
+        let mut seen = BTreeSet::new();
+        // Slack wants every action of a block to have a name of its own.
+        let own = card.buttons.iter().filter(|button| seen.insert(&button.id));
+        let buttons = own.filter_map(|button| self.button(card, button)).take(limit::BUTTONS);
+        let buttons: Vec<SlackActionBlockElement> = buttons.map(Into::into).collect();
         if !buttons.is_empty() {
             self.blocks.push(SlackActionsBlock::new(buttons).into());
         }
@@ -176,13 +210,18 @@ impl Drawing {
 
     fn button(&self, card: &Card, button: &Button) -> Option<SlackBlockButtonElement> {
         let press = Press::of(card, button)?;
+        let carried = press.encode();
+        // What would not come back as it went is not offered.
+        if Press::decode(&carried).as_ref() != Ok(&press) || carried.len() > limit::VALUE {
+            return None;
+        }
         let action: String =
             format!("{}{}", payload::ACTION, press.button).chars().take(limit::ACTION_ID).collect();
         // Three dots: there is more to say before it counts.
         let more = if press.wants_reason || press.wants_typed { "…" } else { "" };
         let label = format!("{}{more}", limit::line(&button.label, limit::LABEL - 1));
         let drawn = SlackBlockButtonElement::new(plain_text(label)).with_action_id(action.into());
-        let drawn = drawn.with_value(press.encode());
+        let drawn = drawn.with_value(carried);
         Some(match button.style.as_str() {
             "primary" => drawn.with_style(SlackBlockButtonStyle::Primary),
             "danger" => drawn.with_style(SlackBlockButtonStyle::Danger),
@@ -199,7 +238,7 @@ impl Drawing {
         let link = card.link.as_deref().and_then(local).map(|path| address(&path));
         let says = if self.cut { "Cut to fit; all of it is in the console" } else { "Open in the console" };
         match link {
-            Some(link) if limit::length(&link) < 2_000 => {
+            Some(link) if limit::length(&link) < 1_900 => {
                 elements
                     .push(SlackBlockMarkDownText::new(format!("<{link}|{says}>")).with_verbatim(true).into());
             }
