@@ -5,6 +5,7 @@
 
 use super::{
     Config,
+    draw::PICTURE,
     pace::{Hold, Limits, Pace, Route},
 };
 use reqwest::{Method, StatusCode, header::HeaderMap};
@@ -111,12 +112,27 @@ pub struct Api {
     pace: Mutex<Pace>,
 }
 
+/// A message to post, or to put in another's place.
+#[derive(Clone, Debug)]
+pub struct Post {
+    /// Without a nonce.
+    pub body: Value,
+    /// Attached as [`PICTURE`].
+    pub png: Option<Vec<u8>>,
+}
+
+impl From<Value> for Post {
+    fn from(body: Value) -> Post {
+        Post { body, png: None }
+    }
+}
+
 struct Call {
     what: &'static str,
     method: Method,
     path: String,
     route: Route,
-    body: Option<Value>,
+    body: Option<Post>,
 }
 
 impl Api {
@@ -147,24 +163,18 @@ impl Api {
     }
 
     /// Posts a message in a channel. The same `nonce` within some minutes gives the message that is there already.
-    pub async fn post(&self, channel: &str, nonce: &str, message: &Value) -> Result<String, Failed> {
-        let mut body = message.clone();
-        body["nonce"] = json!(nonce);
-        body["enforce_nonce"] = json!(true);
+    pub async fn post(&self, channel: &str, nonce: &str, message: &Post) -> Result<String, Failed> {
+        let mut post = message.clone();
+        post.body["nonce"] = json!(nonce);
+        post.body["enforce_nonce"] = json!(true);
+        let body = Some(post);
         let path = format!("channels/{channel}/messages");
-        self.made(self.bot(
-            "post a message",
-            Method::POST,
-            path,
-            "POST channels/messages",
-            channel,
-            Some(body),
-        ))
-        .await
+        self.made(self.bot("post a message", Method::POST, path, "POST channels/messages", channel, body))
+            .await
     }
 
     /// Edits one of the bot's own messages.
-    pub async fn edit(&self, channel: &str, message: &str, body: &Value) -> Result<String, Failed> {
+    pub async fn edit(&self, channel: &str, message: &str, body: &Post) -> Result<String, Failed> {
         let path = format!("channels/{channel}/messages/{message}");
         let body = Some(body.clone());
         self.made(self.bot("edit a message", Method::PATCH, path, "PATCH channels/messages", channel, body))
@@ -187,7 +197,7 @@ impl Api {
 
     /// The channel of direct messages with somebody.
     pub async fn direct(&self, user: &str) -> Result<String, Failed> {
-        let body = Some(json!({ "recipient_id": user }));
+        let body = Some(json!({ "recipient_id": user }).into());
         let path = "users/@me/channels".to_string();
         self.made(self.bot("open direct messages", Method::POST, path, "POST users/channels", "", body)).await
     }
@@ -195,7 +205,7 @@ impl Api {
     /// The first answer to an interaction of the gateway.
     pub async fn respond(&self, interaction: &str, token: &str, response: &Value) -> Result<(), Failed> {
         let path = format!("interactions/{interaction}/{token}/callback");
-        let body = Some(response.clone());
+        let body = Some(response.clone().into());
         self.done(self.webhook(
             "answer an interaction",
             Method::POST,
@@ -208,7 +218,7 @@ impl Api {
     }
 
     /// Fills the first answer, or edits it.
-    pub async fn edit_original(&self, token: &str, message: &Value) -> Result<String, Failed> {
+    pub async fn edit_original(&self, token: &str, message: &Post) -> Result<String, Failed> {
         let path = format!("webhooks/{}/{token}/messages/@original", self.application);
         let body = Some(message.clone());
         self.made(self.webhook("fill an answer", Method::PATCH, path, "PATCH webhooks/messages", token, body))
@@ -230,7 +240,7 @@ impl Api {
     }
 
     /// Says something more to an interaction.
-    pub async fn follow_up(&self, token: &str, message: &Value) -> Result<String, Failed> {
+    pub async fn follow_up(&self, token: &str, message: &Post) -> Result<String, Failed> {
         let path = format!("webhooks/{}/{token}", self.application);
         let body = Some(message.clone());
         self.made(self.webhook("follow an answer up", Method::POST, path, "POST webhooks", token, body)).await
@@ -270,7 +280,7 @@ impl Api {
 
     /// Replaces them all.
     pub async fn set_commands(&self, guild: Option<&str>, commands: &Value) -> Result<(), Failed> {
-        let (path, body) = (self.commands_path(guild), Some(commands.clone()));
+        let (path, body) = (self.commands_path(guild), Some(commands.clone().into()));
         self.done(self.bot(
             "register the commands",
             Method::PUT,
@@ -296,7 +306,7 @@ impl Api {
         path: String,
         name: &'static str,
         about: &str,
-        body: Option<Value>,
+        body: Option<Post>,
     ) -> Call {
         Call { what, method, path, route: Route { name, about: about.into(), as_bot: true }, body }
     }
@@ -308,7 +318,7 @@ impl Api {
         path: String,
         name: &'static str,
         about: &str,
-        body: Option<Value>,
+        body: Option<Post>,
     ) -> Call {
         Call { what, method, path, route: Route { name, about: about.into(), as_bot: false }, body }
     }
@@ -340,8 +350,15 @@ impl Api {
         if call.route.as_bot {
             request = request.header("authorization", format!("Bot {}", self.token.expose_secret()));
         }
-        if let Some(body) = &call.body {
-            request = request.json(body);
+        if let Some(post) = call.body {
+            request = match post.png {
+                None => request.json(&post.body),
+                Some(png) => {
+                    let boundary = format!("petrel-{:032x}", rand::random::<u128>());
+                    let kind = format!("multipart/form-data; boundary={boundary}");
+                    request.header("content-type", kind).body(form(&boundary, &post.body, &png))
+                }
+            };
         }
         let response = request.send().await.map_err(lost)?;
         let (status, mut limits) = (response.status(), limits(response.headers()));
@@ -351,6 +368,8 @@ impl Api {
         if status == StatusCode::TOO_MANY_REQUESTS {
             limits.retry_after = limits.retry_after.or_else(|| seconds(said["retry_after"].as_f64()?));
             limits.global |= said["global"].as_bool() == Some(true);
+            // Not from the API but from the guard before it: that is about everything.
+            limits.global |= limits.bucket.is_none() && said["retry_after"].is_null();
         }
         self.pace().heed(&call.route, status.as_u16(), &limits, Instant::now());
         match status.as_u16() {
@@ -369,6 +388,18 @@ impl Api {
     fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A message with its picture: <https://docs.discord.com/developers/reference#uploading-files>.
+fn form(boundary: &str, body: &Value, png: &[u8]) -> Vec<u8> {
+    let mut form = format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"payload_json\"\r\nContent-Type: application/json\r\n\r\n{body}\r\n\
+         --{boundary}\r\nContent-Disposition: form-data; name=\"files[0]\"; filename=\"{PICTURE}\"\r\nContent-Type: image/png\r\n\r\n"
+    )
+    .into_bytes();
+    form.extend_from_slice(png);
+    form.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+    form
 }
 
 fn limits(headers: &HeaderMap) -> Limits {

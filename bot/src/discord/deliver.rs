@@ -11,7 +11,7 @@
 use super::{
     Discord,
     answer::{self, First, Handle},
-    api::Failed,
+    api::{Failed, Post},
     command, draw,
     hear::DIRECT,
 };
@@ -38,9 +38,6 @@ const NONCE_LASTS: SignedDuration = SignedDuration::from_secs(120);
 const FIRST_REST: Duration = Duration::from_secs(60);
 /// At most.
 const LONGEST_REST: Duration = Duration::from_secs(3_600);
-/// Behind the id of a message that was posted again after somebody had deleted it: once is enough.
-const AGAIN: char = '+';
-
 /// `Unknown Message`: somebody has deleted it.
 const UNKNOWN_MESSAGE: u64 = 10_008;
 /// `Cannot send messages to this user`.
@@ -66,7 +63,7 @@ impl Door for Discord {
 impl Discord {
     async fn put(&self, delivery: &Delivery, card: &Card, now: Timestamp) -> Result<String, Failed> {
         let address = |path: &str| self.address(path);
-        let message = draw::message(card, &address);
+        let message = self.with_picture(draw::message(card, &address), card).await;
         let room = delivery.place.room().split_once(':');
         let (guild, channel) = room.ok_or(Failed::Lost {
             what: "find a channel",
@@ -89,6 +86,22 @@ impl Discord {
         }
     }
 
+    /// A picture that is kept no longer is left out.
+    async fn with_picture(&self, mut body: Value, card: &Card) -> Post {
+        let Some(picture) = &card.picture else { return body.into() };
+        match self.app.ledger.picture(picture.id).await {
+            Ok(Some(kept)) => {
+                draw::attach(&mut body, &kept.alt);
+                Post { body, png: Some(kept.png) }
+            }
+            Ok(None) => body.into(),
+            Err(error) => {
+                tracing::warn!(%error, picture.id = %picture.id, "could not read a picture; the card goes without");
+                body.into()
+            }
+        }
+    }
+
     /// "Still looking": a first answer says so already; elsewhere Discord shows that somebody is typing.
     async fn wait(&self, sending: &Sending<'_>) -> Result<String, Failed> {
         if sending.handle.is_none() {
@@ -99,55 +112,47 @@ impl Discord {
 
     async fn first(&self, sending: &Sending<'_>) -> Result<String, Failed> {
         match &sending.handle {
+            // What filled the first answer was deleted.
+            _ if sending.delivery.reposted => self.post(sending).await,
             Some((Handle { first: First::Public, token }, fresh)) => {
                 match self.api.edit_original(token, &sending.message).await {
-                    Err(failed) if is_gone(&failed) && !fresh => self.post(sending, "").await,
+                    Err(failed) if is_gone(&failed, *fresh) => self.post(sending).await,
                     outcome => outcome,
                 }
             }
             Some((Handle { first: First::Private, token }, _)) => {
-                let posted = self.post(sending, "").await?;
+                let posted = self.post(sending).await?;
                 let card = answer::hint("Done", "The card in the channel shows it.");
-                let message = draw::message(&card, &|path| self.address(path));
+                let message = draw::message(&card, &|path| self.address(path)).into();
                 if let Err(error) = self.api.edit_original(token, &message).await {
                     tracing::debug!(%error, "could not say where an answer is");
                 }
                 Ok(posted)
             }
-            _ => self.post(sending, "").await,
+            _ => self.post(sending).await,
         }
     }
 
-    async fn again(&self, sending: &Sending<'_>, known: &str) -> Result<String, Failed> {
-        let id = known.trim_end_matches(AGAIN);
-        match self.api.edit(sending.channel, id, &sending.message).await {
-            Ok(_) => Ok(known.to_string()),
-            Err(failed) if failed.code() == Some(UNKNOWN_MESSAGE) => match known.ends_with(AGAIN) {
-                true => Ok(known.to_string()),
-                false => Ok(format!("{}{AGAIN}", self.post(sending, id).await?)),
-            },
-            Err(failed) if failed.is_status(403) => match &sending.handle {
-                // The bot may not be in the channel, and still answer what was asked there.
-                Some((Handle { first: First::Public, token }, _)) => {
-                    self.api.edit_original(token, &sending.message).await.map(|_| known.to_string())
-                }
-                _ => Err(failed),
-            },
-            Err(failed) => Err(failed),
+    async fn again(&self, sending: &Sending<'_>, id: &str) -> Result<String, Failed> {
+        match (self.api.edit(sending.channel, id, &sending.message).await, &sending.handle) {
+            (Ok(_), _) => Ok(id.to_string()),
+            // The bot may not be in the channel, and still answer what was asked there.
+            (Err(failed), Some((Handle { first: First::Public, token }, _))) if failed.is_status(403) => {
+                self.api.edit_original(token, &sending.message).await.map(|_| id.to_string())
+            }
+            (Err(failed), _) => Err(failed),
         }
     }
 
-    /// `instead_of`: the deleted message that this one stands for.
-    async fn post(&self, sending: &Sending<'_>, instead_of: &str) -> Result<String, Failed> {
+    async fn post(&self, sending: &Sending<'_>) -> Result<String, Failed> {
         let delivery = sending.delivery;
         if delivery.attempts > 0
             && sending.age() > NONCE_LASTS
             && let Some(id) = self.find(sending, sending.channel).await
-            && id != instead_of
         {
             return self.api.edit(sending.channel, &id, &sending.message).await;
         }
-        self.api.post(sending.channel, &nonce(delivery, instead_of), &sending.message).await
+        self.api.post(sending.channel, &nonce(delivery, ""), &sending.message).await
     }
 
     /// The message of an earlier try whose answer was lost.
@@ -171,7 +176,7 @@ impl Discord {
         let of_words = |message: &Value| {
             let embeds = message["embeds"].as_array().map(Vec::as_slice).unwrap_or_default();
             matches!(sending.delivery.subject, CardSubject::Said(_))
-                && command::is_same(embeds, &sending.message["embeds"])
+                && command::is_same(embeds, &sending.message.body["embeds"])
         };
         let found = recent.iter().find(|message| {
             message["author"]["id"].as_str() == Some(self.api.application_id())
@@ -185,7 +190,7 @@ impl Discord {
     async fn alone(&self, sending: &Sending<'_>) -> Result<String, Failed> {
         if let Some((handle, fresh)) = &sending.handle {
             match self.follow_up(handle, sending).await {
-                Err(failed) if is_gone(&failed) && !fresh => {}
+                Err(failed) if is_gone(&failed, *fresh) => {}
                 outcome => return outcome,
             }
         }
@@ -203,7 +208,8 @@ impl Discord {
     }
 
     async fn follow_up(&self, handle: &Handle, sending: &Sending<'_>) -> Result<String, Failed> {
-        let message = answer::ephemeral(sending.message.clone());
+        let Post { body, png } = sending.message.clone();
+        let message = Post { body: answer::ephemeral(body), png };
         match handle.first {
             First::Private => self.api.edit_original(&handle.token, &sending.message).await,
             First::Silent => self.api.follow_up(&handle.token, &message).await,
@@ -224,7 +230,7 @@ impl Discord {
             "<@{user}>, there is an answer for you alone, and you take no direct messages from this server. \
              Ask with `/petrel` here: then only you see it."
         );
-        let message = json!({ "content": text, "allowed_mentions": { "parse": [] } });
+        let message = json!({ "content": text, "allowed_mentions": { "parse": [] } }).into();
         self.api.post(sending.channel, &nonce(sending.delivery, "closed"), &message).await
     }
 }
@@ -233,7 +239,7 @@ impl Discord {
 struct Sending<'a> {
     delivery: &'a Delivery,
     channel: &'a str,
-    message: Value,
+    message: Post,
     /// The token that may still be used, and whether Discord may still not know of the first answer.
     handle: Option<(Handle, bool)>,
     now: Timestamp,
@@ -269,14 +275,15 @@ fn nonce(delivery: &Delivery, also: &str) -> String {
     let hash = Sha256::new()
         .chain_update(delivery.card.0)
         .chain_update(&delivery.place.0)
+        .chain_update([u8::from(delivery.reposted)])
         .chain_update(also)
         .finalize();
     URL_SAFE_NO_PAD.encode(&hash[..16])
 }
 
-/// The token is no good (any more), or its first answer is not there (yet).
-fn is_gone(failed: &Failed) -> bool {
-    [401, 403, 404].into_iter().any(|status| failed.is_status(status))
+/// The token is no good (any more), or its first answer is not there. A fresh one may only not be known yet.
+fn is_gone(failed: &Failed, fresh: bool) -> bool {
+    failed.is_status(401) || failed.is_status(403) || (failed.is_status(404) && !fresh)
 }
 
 fn undelivered(failed: &Failed, attempts: u32) -> Undelivered {
@@ -296,9 +303,9 @@ fn undelivered(failed: &Failed, attempts: u32) -> Undelivered {
         Failed::Refused { status: 404, webhook: true, .. } => {
             Undelivered { after: Some(Duration::from_millis(300)), ..Undelivered::later(failed) }
         }
-        Failed::Refused { status: 400..=404, .. } => {
-            Undelivered { after: Some(rest), ..Undelivered::later(failed) }
-        }
+        Failed::Refused { code: UNKNOWN_MESSAGE, .. } => Undelivered::gone(failed),
+        // The channel is gone.
+        Failed::Refused { status: 404, .. } => Undelivered::never(failed),
         Failed::Refused { .. } | Failed::Lost { .. } => Undelivered::later(failed),
     }
 }
@@ -318,6 +325,7 @@ mod tests {
             reply: None,
             version: 1,
             message: None,
+            reposted: false,
             attempts: 0,
             token: 1,
         }
@@ -329,7 +337,8 @@ mod tests {
         let elsewhere = Delivery { place: there.place.clone(), ..here.clone() };
         assert_eq!(nonce(&here, ""), nonce(&here, ""));
         assert_ne!(nonce(&here, ""), nonce(&elsewhere, ""));
-        assert_ne!(nonce(&here, ""), nonce(&here, "9"), "a repost is another message");
+        let again = Delivery { reposted: true, ..here.clone() };
+        assert_ne!(nonce(&here, ""), nonce(&again, ""), "another message");
         assert!(nonce(&here, "").len() <= 25);
     }
 

@@ -2,7 +2,7 @@
 //! sent: <https://docs.discord.com/developers/resources/message#embed-object-embed-limits>.
 
 use super::{
-    escape::{code, length, markdown, plain},
+    escape::{code, length, line, markdown, plain},
     tidy::tidy,
 };
 use crate::{
@@ -28,6 +28,8 @@ const FOOTER: usize = 512;
 const ROW: usize = 5;
 const ROWS: usize = 5;
 const LABEL: usize = 80;
+/// What is to be seen in a picture.
+const DESCRIBED: usize = 1_024;
 /// For fields, so that a card with many of them still has its text.
 const ALL_FIELDS: usize = 2_400;
 /// For the text, so that a long one leaves room for the steps and the table.
@@ -48,6 +50,15 @@ pub fn message(card: &Card, address: &dyn Fn(&str) -> String) -> Value {
     })
 }
 
+/// The name that a picture has in a message.
+pub const PICTURE: &str = "picture.png";
+
+/// Shows the attached [`PICTURE`] in the embed.
+pub fn attach(message: &mut Value, alt: &str) {
+    message["embeds"][0]["image"] = json!({ "url": format!("attachment://{PICTURE}") });
+    message["attachments"] = json!([{ "id": 0, "filename": PICTURE, "description": plain(alt, DESCRIBED) }]);
+}
+
 fn embed(card: &Card, address: &dyn Fn(&str) -> String) -> CreateEmbed {
     let mut cut = false;
     let author = card.cluster.as_ref().map(|cluster| {
@@ -55,8 +66,8 @@ fn embed(card: &Card, address: &dyn Fn(&str) -> String) -> CreateEmbed {
         // The name may be cut, the mark may not.
         format!("{}{mark}", plain(&cluster.name, AUTHOR - mark.len()))
     });
-    let status = card.status.as_ref().map(|status| format!("**{}**", markdown(status, 100)));
-    let title = markdown(&card.title, TITLE);
+    let status = card.status.as_ref().map(|status| format!("**{}**", line(status, 100)));
+    let title = not_empty(line(&card.title, TITLE));
     let fields = fields(card, &mut cut);
     let mut left = WHOLE - FOOTER - length(&title) - author.as_deref().map_or(0, length);
     left -= fields.iter().map(|(name, value)| length(name) + length(value)).sum::<usize>();
@@ -145,7 +156,7 @@ fn fields(card: &Card, cut: &mut bool) -> Vec<(String, String)> {
     let mut fields = Vec::new();
     for (name, value) in &card.fields {
         // An empty name or value is refused by Discord.
-        let name = not_empty(markdown(name, FIELD_NAME.min(left / 2)));
+        let name = not_empty(line(name, FIELD_NAME.min(left / 2)));
         let value = not_empty(markdown(value, FIELD_VALUE.min(left.saturating_sub(length(&name)))));
         if fields.len() == FIELDS || left < Parts::LEAST {
             *cut = true;
@@ -162,7 +173,7 @@ fn not_empty(text: String) -> String {
 }
 
 fn steps(steps: &[StepLine], limit: usize, cut: &mut bool) -> String {
-    let line = |step: &StepLine| {
+    let drawn = |step: &StepLine| {
         let mark = match step.state.as_str() {
             "done" => "✅",
             "working" => "⏳",
@@ -170,11 +181,11 @@ fn steps(steps: &[StepLine], limit: usize, cut: &mut bool) -> String {
             "waiting" => "▫️",
             _ => "❓",
         };
-        format!("{mark} {}", markdown(&step.text, 200))
+        format!("{mark} {}", line(&step.text, 200))
     };
     let mut lines = Vec::new();
     let mut used = 0;
-    for text in steps.iter().map(line) {
+    for text in steps.iter().map(drawn) {
         used += length(&text) + 1;
         if used > limit {
             *cut = true;
@@ -195,11 +206,11 @@ fn columns(table: &Table) -> String {
             rows().filter_map(|row| row.get(column)).map(|text| cell(text).chars().count()).max().unwrap_or(0)
         })
         .collect();
-    let line = |row: &Vec<String>| {
+    let joined = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).map(|(text, width)| format!("{:width$}", cell(text)));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_string()
     };
-    rows().map(line).collect::<Vec<_>>().join("\n")
+    rows().map(joined).collect::<Vec<_>>().join("\n")
 }
 
 fn rows(card: &Card) -> Vec<CreateActionRow> {
@@ -228,3 +239,7 @@ fn colour(tone: Tone) -> u32 {
         Tone::Urgent => 0xe0_1b_5d,
     }
 }
+
+#[cfg(test)]
+#[path = "draw_tests.rs"]
+mod tests;

@@ -14,12 +14,17 @@ pub fn length(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
-/// One line or several, for where Discord reads markdown: titles, descriptions, field names and values. At most `limit` long;
-/// a cut never tears an escape apart.
+/// One line, for where Discord reads markdown: titles, names of fields. Line breaks are shown.
+pub fn line(text: &str, limit: usize) -> String {
+    markdown(&visible::line(text), limit)
+}
+
+/// One line or several, for where Discord reads markdown: descriptions, values of fields. At most `limit` long; a cut never
+/// tears an escape apart.
 pub fn markdown(text: &str, limit: usize) -> String {
     let text = visible::block(text);
     let mut out = Limited::new(limit);
-    let mut at_line_start = true;
+    let mut start = Start::Nothing;
     let mut before = None;
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
@@ -29,8 +34,8 @@ pub fn markdown(text: &str, limit: usize) -> String {
             '@' => ["everyone", "here"].iter().any(|all| after.starts_with(all)),
             ':' => after.starts_with("//") || names_an_emoji(before, after),
             // Headings, quotes, lists and small print are only read at the beginning of a line.
-            '#' | '>' | '-' | '+' => at_line_start,
-            '.' | ')' => at_line_start_number(before, at_line_start),
+            '#' | '>' | '-' | '+' => start == Start::Nothing,
+            '.' | ')' => start == Start::Number,
             _ => false,
         };
         let mut piece = String::with_capacity(5);
@@ -41,30 +46,34 @@ pub fn markdown(text: &str, limit: usize) -> String {
         if !out.push(&piece) {
             return out.cut();
         }
-        at_line_start = match c {
-            '\n' => true,
-            ' ' | '\t' | '#' | '>' | '-' | '+' => at_line_start,
-            digit if digit.is_ascii_digit() => at_line_start,
-            _ => false,
+        start = match (c, start) {
+            ('\n', _) => Start::Nothing,
+            (' ' | '\t' | '#' | '>' | '-' | '+', Start::Nothing) => Start::Nothing,
+            ('0'..='9', Start::Nothing | Start::Number) => Start::Number,
+            _ => Start::Text,
         };
         before = Some(c);
     }
     out.text
 }
 
-/// `:skull:`, but not the minutes of `09:05:01`.
+/// What stands on the line so far: nothing but blanks and marks, then digits, then anything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Nothing,
+    Number,
+    Text,
+}
+
+/// `:skull:`, but not the minutes of `09:05:01` and not an id.
 fn names_an_emoji(before: Option<char>, after: &str) -> bool {
     let name = after
         .split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '+' | '-')))
         .next()
         .unwrap_or_default();
-    let minutes = before.is_some_and(|c| c.is_ascii_digit()) && name.bytes().all(|b| b.is_ascii_digit());
-    !name.is_empty() && after[name.len()..].starts_with(':') && !minutes
-}
-
-/// `1.` and `1)` at the beginning of a line make a list.
-fn at_line_start_number(before: Option<char>, at_line_start: bool) -> bool {
-    at_line_start && before.is_some_and(|c| c.is_ascii_digit())
+    let number = name.bytes().all(|b| b.is_ascii_digit());
+    let is_name = !number || (name.len() <= 4 && !before.is_some_and(|c| c.is_ascii_digit()));
+    !name.is_empty() && after[name.len()..].starts_with(':') && is_name
 }
 
 /// For where Discord reads no markdown: author names, footers, labels of buttons.
@@ -170,6 +179,8 @@ mod tests {
             "4 of 6 pods (66 %)",
             "awaiting 1 of 2",
             "09:05:01 UTC",
+            "2026-11-21",
+            "discord:123456:1",
             "registry/shop v1.2-3",
         ] {
             assert_eq!(markdown(text, 100), text);

@@ -32,11 +32,15 @@ pub struct Heard {
     pub response: Value,
     /// Then have this handled (`inbox::spawn`).
     pub then: Option<Inbound>,
+    /// What the response tells the person alone, in answer to what; should it not reach them, [`say`] it.
+    pub told: Option<(Inbound, Card)>,
+    /// It was heard before.
+    pub is_repeated: bool,
 }
 
 impl Heard {
     fn only(response: Value) -> Heard {
-        Heard { response, then: None }
+        Heard { response, then: None, told: None, is_repeated: false }
     }
 }
 
@@ -97,9 +101,9 @@ pub async fn hear(app: &App, interaction: Interaction, now: Timestamp) -> Result
     let reply_to = Some(Handle { first, token }.text());
     let arrival = Arrival { key: format!("discord:{id}"), actor, place, event, reply_to };
     Ok(match app.ledger.receive(&arrival, &app.worker, inbox::LEASE, now).await? {
-        None => Heard::only(again(first, &address)),
-        Some(inbound) if at_once => Heard::only(handle(app, inbound, first).await),
-        Some(inbound) => Heard { response: first.response(), then: Some(inbound) },
+        None => Heard { is_repeated: true, ..Heard::only(again(first, &address)) },
+        Some(inbound) if at_once => handle(app, inbound, first).await,
+        Some(inbound) => Heard { then: Some(inbound), ..Heard::only(first.response()) },
     })
 }
 
@@ -125,21 +129,23 @@ fn again(first: First, address: &dyn Fn(&str) -> String) -> Value {
 }
 
 /// Does it now, and gives the first answer; when it takes longer, an acknowledgement, and the answer goes through the outbox.
-async fn handle(app: &App, inbound: Inbound, first: First) -> Value {
+async fn handle(app: &App, inbound: Inbound, first: First) -> Heard {
     let address = |path: &str| app.config.address(path);
     let mut task = tokio::spawn({
         let (app, inbound) = (app.clone(), inbound.clone());
         async move { inbox::handle(&app, &inbound).await }
     });
     match tokio::time::timeout(PATIENCE, &mut task).await {
-        Ok(Ok(Handled::Private(card))) => answer::told(&card, &address),
-        Ok(Ok(Handled::Shown)) if first == First::Silent => first.response(),
+        Ok(Ok(Handled::Private(card))) => {
+            Heard { told: Some((inbound, card.clone())), ..Heard::only(answer::told(&card, &address)) }
+        }
+        Ok(Ok(Handled::Shown)) if first == First::Silent => Heard::only(first.response()),
         Ok(Ok(Handled::Shown)) => {
-            answer::told(&answer::hint("Done", "The card in the channel shows it."), &address)
+            Heard::only(answer::told(&answer::hint("Done", "The card in the channel shows it."), &address))
         }
         Ok(Err(error)) => {
             tracing::error!(inbox.id = %inbound.id, %error, "handling an event failed; it will be tried again");
-            first.response()
+            Heard::only(first.response())
         }
         Err(_) => {
             let app = app.clone();
@@ -150,12 +156,13 @@ async fn handle(app: &App, inbound: Inbound, first: First) -> Value {
                     tracing::warn!(inbox.id = %inbound.id, %error, "could not keep a private answer");
                 }
             });
-            first.response()
+            Heard::only(first.response())
         }
     }
 }
 
-async fn say(app: &App, inbound: &Inbound, card: &Card) -> Result<(), LedgerError> {
+/// Through the outbox, to the person alone.
+pub async fn say(app: &App, inbound: &Inbound, card: &Card) -> Result<(), LedgerError> {
     let key = format!("inbox:{}", inbound.id);
     app.ledger.say(&key, &inbound.place, Some(&inbound.actor), &draw::json(card)).await.map(drop)
 }

@@ -1,7 +1,9 @@
 //! What runs as long as the door is open: the gateway, in the one replica that holds its lease, and the command's registration.
 
 use super::{
-    Discord, command, gateway,
+    Discord,
+    api::Failed,
+    command, gateway,
     hear::{self, Heard},
     interaction::{self, From, Sent},
     message::{self, Written},
@@ -18,11 +20,11 @@ use std::{
 /// One replica listens.
 const LEASE: &str = "discord.gateway";
 /// A listener silent for so long is presumed dead.
-const LEASE_LASTS: Duration = Duration::from_secs(10);
+const LEASE_LASTS: Duration = Duration::from_secs(6);
 /// How often it is taken or renewed.
-const RENEW: Duration = Duration::from_secs(3);
+const RENEW: Duration = Duration::from_secs(2);
 /// Without a renewal for so long the connection is closed, before another replica may open one.
-const TRUSTED: Duration = Duration::from_secs(8);
+const TRUSTED: Duration = Duration::from_secs(5);
 /// Discord's three seconds, less the way there.
 const WITHIN: Duration = Duration::from_millis(2_600);
 /// A message is taken in until this has gone wrong so often.
@@ -162,10 +164,16 @@ async fn used(discord: &Discord, data: Value) {
             }
             Err(_) => return tracing::warn!(interaction.id = id, "could not take in an interaction in time"),
         };
-    let Heard { response, then } = heard;
-    if let Err(error) = discord.api.respond(&id, &token, &response).await {
+    let Heard { response, then, told, is_repeated } = heard;
+    // Whoever heard it first answers it.
+    if !is_repeated && let Err(error) = respond(discord, &id, &token, &response).await {
         // What is durable is done all the same; its answer finds another way.
         tracing::warn!(%error, interaction.id = id, "could not give the first answer");
+        if let Some((inbound, card)) = told
+            && let Err(error) = hear::say(&discord.app, &inbound, &card).await
+        {
+            tracing::warn!(%error, inbox.id = %inbound.id, "could not keep a private answer");
+        }
     }
     if let Some(inbound) = then {
         inbox::spawn(&discord.app, inbound);
@@ -181,6 +189,18 @@ async fn take_in(app: &App, id: &str, from: &From, text: &str) -> Result<Option<
         reply_to: None,
     };
     app.ledger.receive(&arrival, &app.worker, inbox::LEASE, Timestamp::now()).await
+}
+
+/// Twice, when Discord stumbles; that it was answered already is as good.
+async fn respond(discord: &Discord, id: &str, token: &str, response: &Value) -> Result<(), Failed> {
+    const ANSWERED: u64 = 40_060;
+    let first = discord.api.respond(id, token, response).await;
+    let again = match first {
+        Err(Failed::Lost { .. }) => discord.api.respond(id, token, response).await,
+        Err(Failed::Refused { status: 500.., .. }) => discord.api.respond(id, token, response).await,
+        outcome => outcome,
+    };
+    again.or_else(|failed| if failed.code() == Some(ANSWERED) { Ok(()) } else { Err(failed) })
 }
 
 async fn said(discord: &Discord, written: Written) {

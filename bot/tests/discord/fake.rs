@@ -35,6 +35,8 @@ pub struct Store {
     /// Token to its first answer.
     pub originals: HashMap<String, String>,
     pub commands: Value,
+    /// Where the gateway is; none: it is not there.
+    pub gateway: Option<String>,
     pub closed: HashSet<String>,
     nonces: HashMap<String, String>,
     /// Answers to give instead, by `METHOD path`, once each.
@@ -114,7 +116,9 @@ impl Store {
             }
             ("PATCH", ["webhooks", _, token, "messages", "@original"]) => {
                 if let Some(id) = self.originals.get(*token).cloned() {
-                    return (200, self.edit(&id, body.clone()).unwrap());
+                    return self
+                        .edit(&id, body.clone())
+                        .map_or_else(|| unknown(10_008), |edited| (200, edited));
                 }
                 let Some((channel, hidden)) = self.thinking.remove(*token) else { return unknown(10_015) };
                 let made = self.make(&channel, body.clone(), hidden);
@@ -140,6 +144,22 @@ impl Store {
             ("PUT", ["applications", _, .., "commands"]) => {
                 self.commands = body.clone();
                 (200, body.clone())
+            }
+            ("GET", ["gateway", "bot"]) => match &self.gateway {
+                Some(url) => (
+                    200,
+                    json!({
+                        "url": url, "shards": 1,
+                        "session_start_limit": { "total": 1000, "remaining": 999, "reset_after": 0, "max_concurrency": 1 },
+                    }),
+                ),
+                None => (503, json!({ "message": "later" })),
+            },
+            ("POST", ["interactions", _, token, "callback"]) => {
+                if body["type"] == 5 {
+                    self.thinking.insert((*token).into(), ("7".into(), body["data"]["flags"] == 64));
+                }
+                (204, Value::Null)
             }
             ("POST", ["channels", _, "typing"]) => (204, Value::Null),
             _ => (404, json!({ "code": 0, "message": "404: Not Found" })),

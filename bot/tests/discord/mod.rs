@@ -1,11 +1,13 @@
 //! Discord's door in one process: signed interactions come in through the router, cards go out to a small fake, over HTTP.
 
 mod fake;
+mod gateway;
 
 use axum::{body::Body, http::Request};
 use bot::{app::App, config::Config, serve};
 use ed25519_dalek::{Signer, SigningKey};
 use fake::{Fake, Message};
+use gateway::Gateway;
 use http_body_util::BodyExt;
 use ledger::*;
 use practice::{Practice, PracticeConfig};
@@ -66,6 +68,10 @@ impl Drop for World {
 
 impl World {
     async fn new(name: &str) -> World {
+        World::with(name, Fake::start().await).await
+    }
+
+    async fn with(name: &str, discord: Fake) -> World {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let server = private::PrivatePostgres::join(&private::test_dir()).await.unwrap();
         let (url, _) = server.database(name).await.unwrap();
@@ -76,7 +82,6 @@ impl World {
                 .unwrap();
         practice.seed_shop();
         practice.settled().await;
-        let discord = Fake::start().await;
         let key = SigningKey::from_bytes(&[7; 32]);
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = folder.path().join("kubeconfig");
@@ -374,4 +379,100 @@ async fn the_command_is_registered_once_in_the_guild() {
         .discord
         .with(|store| store.calls.iter().filter(|call| call.starts_with("PUT")).cloned().collect::<Vec<_>>());
     assert_eq!(calls, ["PUT applications/900/guilds/100/commands"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_gateway_is_resumed_where_discord_says_and_what_was_missed_is_answered_once() {
+    let (discord, gateway, resume) = (Fake::start().await, Gateway::start().await, Gateway::start().await);
+    discord.with(|store| store.gateway = Some(gateway.url.clone()));
+    let world = World::with("discord_gateway", discord).await;
+    let mut line = gateway.accept(45_000).await;
+    assert_eq!(line.address, "/?v=10&encoding=json");
+    let identify = line.expect(2).await;
+    assert_eq!((&identify["d"]["token"], &identify["d"]["intents"]), (&json!("the-token"), &json!(4_608)));
+    let ready =
+        json!({ "session_id": "s1", "resume_gateway_url": resume.url, "user": { "id": "901" }, "v": 10 });
+    line.send(json!({ "op": 0, "t": "READY", "s": 1, "d": ready })).await;
+    let command =
+        json!({ "op": 0, "t": "INTERACTION_CREATE", "s": 2, "d": world.command(ANN, "get deploy") });
+    line.send(command.clone()).await;
+    world.until(|world| world.discord.shown("7").first().cloned()).await;
+
+    line.send(json!({ "op": 7, "d": null })).await;
+    let mut line = resume.accept(45_000).await;
+    assert_eq!(line.address, "/?v=10&encoding=json");
+    let resumed = line.expect(6).await;
+    assert_eq!(resumed["d"], json!({ "token": "the-token", "session_id": "s1", "seq": 2 }));
+    // Replayed: one that was answered, and one that was missed.
+    line.send(command).await;
+    let message = json!({ "id": "55", "channel_id": "8", "guild_id": "100", "type": 0, "content": "<@901> get deploy -n shop -c prod-eu",
+        "author": { "id": ANN } });
+    line.send(json!({ "op": 0, "t": "MESSAGE_CREATE", "s": 3, "d": message })).await;
+    line.send(json!({ "op": 0, "t": "RESUMED", "s": 4, "d": {} })).await;
+    let answer = world.until(|world| world.discord.shown("8").first().cloned()).await;
+    assert!(answer.body.to_string().contains("checkout"));
+    assert_eq!(world.discord.shown("7").len(), 1, "the replayed one is known");
+    line.send(json!({ "op": 1, "d": null })).await;
+    assert_eq!(line.expect(1).await["d"], 4, "a heartbeat that is asked for comes at once");
+
+    // Given up by Discord: begun anew at the gateway's own address.
+    line.send(json!({ "op": 9, "d": false })).await;
+    let mut line = gateway.accept(45_000).await;
+    line.expect(2).await;
+    // A token that is no good any more: no use in trying again.
+    line.close(4_004).await;
+    assert!(
+        gateway.is_left_alone(Duration::from_secs(4)).await && resume.is_left_alone(Duration::ZERO).await
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_answers_no_heartbeat_is_left_and_resumed() {
+    let (discord, gateway) = (Fake::start().await, Gateway::start().await);
+    discord.with(|store| store.gateway = Some(gateway.url.clone()));
+    let world = World::with("discord_zombie", discord).await;
+    let mut line = gateway.accept(200).await;
+    line.expect(2).await;
+    let ready = json!({ "session_id": "s1", "resume_gateway_url": gateway.url, "user": { "id": "901" } });
+    line.send(json!({ "op": 0, "t": "READY", "s": 1, "d": ready })).await;
+    // Nobody acknowledges a heartbeat.
+    let code = line.closed_with().await;
+    assert!(code.is_some_and(|code| code != 1_000 && code != 1_001), "{code:?}: the session stays");
+    let mut line = gateway.accept(45_000).await;
+    assert_eq!(line.expect(6).await["d"]["seq"], 1);
+    line.send(json!({ "op": 0, "t": "RESUMED", "s": 2, "d": {} })).await;
+    // Told to stop: the session is given back.
+    world.app.stop.cancel();
+    assert_eq!(line.closed_with().await, Some(1_000));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_private_answer_to_a_mention_comes_directly_or_says_that_it_cannot() {
+    let (discord, gateway) = (Fake::start().await, Gateway::start().await);
+    discord.with(|store| {
+        store.gateway = Some(gateway.url.clone());
+        store.closed.insert(format!("direct-{EVE}"));
+    });
+    let world = World::with("discord_direct", discord).await;
+    let mut line = gateway.accept(45_000).await;
+    line.expect(2).await;
+    let ready = json!({ "session_id": "s1", "resume_gateway_url": gateway.url, "user": { "id": "901" } });
+    line.send(json!({ "op": 0, "t": "READY", "s": 1, "d": ready })).await;
+    for (seq, who) in [(2, ANN), (3, EVE)] {
+        let message = json!({ "id": format!("{}", 60 + seq), "channel_id": "8", "guild_id": "100", "content": "<@901> whoami", "author": { "id": who } });
+        line.send(json!({ "op": 0, "t": "MESSAGE_CREATE", "s": seq, "d": message })).await;
+    }
+    let direct = world.until(|world| world.discord.shown(&format!("direct-{ANN}")).first().cloned()).await;
+    assert!(direct.body.to_string().contains("You are ann"));
+    let closed = world.until(|world| world.discord.shown("8").first().cloned()).await;
+    assert!(
+        closed.body["content"].as_str().unwrap().contains("no direct messages")
+            && !closed.body.to_string().contains("You are")
+    );
+    assert_eq!(closed.body["allowed_mentions"], json!({ "parse": [] }));
+    // Written directly, the account is the same person.
+    let message = json!({ "id": "70", "channel_id": "9", "content": "whoami", "author": { "id": BOB } });
+    line.send(json!({ "op": 0, "t": "MESSAGE_CREATE", "s": 4, "d": message })).await;
+    let direct = world.until(|world| world.discord.shown("9").first().cloned()).await;
+    assert!(direct.body.to_string().contains("You are bob"), "{}", direct.body);
 }

@@ -50,6 +50,8 @@ pub struct Delivery {
     pub version: i64,
     /// The platform's id of the message to edit; None: post it.
     pub message: Option<String>,
+    /// Its message was deleted: this is another one.
+    pub reposted: bool,
     /// Tries so far at this version.
     pub attempts: u32,
     /// Fencing token of this claim.
@@ -87,6 +89,7 @@ struct DeliveryRow {
     replied_at: Option<DateTime<Utc>>,
     wanted: i64,
     message: Option<String>,
+    reposted: bool,
     attempts: i32,
     token: i64,
 }
@@ -115,6 +118,7 @@ impl DeliveryRow {
             }),
             version: self.wanted,
             message: self.message,
+            reposted: self.reposted,
             attempts: self.attempts.unsigned_abs().saturating_sub(1),
             token: self.token,
         })
@@ -208,7 +212,7 @@ impl Ledger {
                  update delivery d set worker = $2, token = token + 1, attempts = attempts + 1,
                         due_at = clock_timestamp() + make_interval(secs => $3)
                  from due where d.card = due.card and d.place = due.place
-                 returning d.card, d.place, d.only_for, d.wanted, d.message, d.attempts, d.token, due.due_at was_due
+                 returning d.card, d.place, d.only_for, d.wanted, d.message, d.reposted, d.attempts, d.token, due.due_at was_due
              )
              select claimed.*, card.request, card.said::text, card.key, inbox.id event, inbox.reply_to, inbox.at replied_at
              from claimed join card on card.id = claimed.card

@@ -5,6 +5,7 @@ mod body;
 mod card;
 mod checkpoint;
 mod config;
+mod discord;
 mod grammar;
 mod heal;
 mod mutant;
