@@ -272,11 +272,12 @@ impl Slack {
         }
     }
 
-    /// Did an earlier try leave a message behind, as far as anybody knows?
+    /// Did an earlier try leave a message behind, as far as anybody knows? (Attempts are counted anew when the card changes; the
+    /// claim's token counts every claim.)
     fn may_be_there(&self, delivery: &Delivery) -> bool {
         let clean = self.clean.lock().unwrap_or_else(PoisonError::into_inner);
         let last = clean.get(&(delivery.card, delivery.place.clone()));
-        delivery.attempts > 0 && last.is_none_or(|token| *token + 1 != delivery.token)
+        delivery.token > 1 && last.is_none_or(|token| *token + 1 != delivery.token)
     }
 
     /// This try has left nothing behind.
