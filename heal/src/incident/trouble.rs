@@ -151,7 +151,8 @@ impl Trouble {
         (self, change)
     }
 
-    /// As time passes: what flapped and has not changed for a while has calmed down, this way or that.
+    /// As time passes: what flapped and has not changed for a while has calmed down, this way or that. The change is to be
+    /// filed ([`file`](super::file)) as one that a message made.
     pub fn settle(mut self, now: Timestamp, damping: &Damping) -> (Trouble, Option<Change>) {
         let quiet = self.turns.last().is_none_or(|last| now.duration_since(*last) >= damping.calm);
         if !self.flapping || !quiet {

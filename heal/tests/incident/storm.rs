@@ -80,14 +80,14 @@ struct Stored {
 
 impl Stored {
     fn hear(&mut self, event: &Event, now: Timestamp) {
+        if self.nodes.iter().any(|node| heal::incident::hides(&self.troubles[node], event)) {
+            self.hidden += 1;
+        }
         let damping = heal::incident::Damping::default();
         let (trouble, change) = match self.troubles.remove(&event.fingerprint) {
             None => Trouble::first(event, now),
             Some(trouble) => trouble.hear(event, now, &damping),
         };
-        if self.nodes.iter().any(|node| heal::incident::hides(&self.troubles[node], event)) {
-            self.hidden += 1;
-        }
         let group = Group::of(event);
         if matches!(group, Group::Node { .. }) {
             self.nodes.insert(event.fingerprint);

@@ -2,7 +2,7 @@
 
 use super::{parsed, problems};
 use heal::language::{
-    Level,
+    Catalogue, Level,
     ast::{Check, Condition, Expression, Given, Origin, Scope, Step, Value},
     format,
 };
@@ -101,4 +101,32 @@ fn the_short_example_is_a_rule_called_after_its_event() {
 fn formatting_tidies_and_keeps_every_comment() {
     let untidy = "\u{feff}# about the file\r\n\r\n\r\n//about the rule\r\non alert   \"A\"  where (severity>=3) and((name==\"A\")) { # inside\r\nlimit 1 # one\n per 90m per rule\n\nthen[restart( workload , ) // gently\n, wait 60s, # breathe\n # last\n]  else []# nothing\n# end of rule\n} # behind\n\n# end of file\n\n";
     insta::assert_snapshot!(format(&parsed(untidy)));
+}
+
+const REFERENCE: &str = include_str!("../../../docs/HEALING.md");
+
+#[test]
+fn every_rule_in_the_reference_is_free_of_errors_and_in_canonical_form() {
+    let blocks = REFERENCE.split("```\n").skip(1).step_by(2);
+    let rules: Vec<&str> = blocks.filter(|block| block.contains(" {\n")).collect();
+    assert_eq!(rules.len(), 2);
+    for source in rules {
+        assert!(problems(source).iter().all(|problem| problem.level == Level::Warning), "{source}");
+        assert_eq!(format(&parsed(source)), source);
+    }
+}
+
+#[test]
+fn every_action_of_the_catalogue_stands_in_the_reference() {
+    for shape in Catalogue::standard().shapes() {
+        let row = REFERENCE
+            .lines()
+            .find(|line| line.starts_with("| `") && line.contains(&format!("`{}(", shape.name)));
+        let row = row.unwrap_or_else(|| panic!("{} is not in docs/HEALING.md", shape.name));
+        let risk = format!("{:?} |", shape.risk).to_lowercase();
+        assert!(row.ends_with(&risk), "{row}");
+        let unknown =
+            shape.parameters.iter().find(|parameter| !parameter.by_place && !row.contains(&parameter.name));
+        assert_eq!(unknown, None, "{row}");
+    }
 }
