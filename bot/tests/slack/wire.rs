@@ -213,6 +213,18 @@ async fn after_a_lost_answer_the_card_is_edited_and_not_posted_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_card_that_changed_while_its_answer_was_lost_is_still_found() {
+    let world = World::new("slack_lost_changed", "signing_secret").await;
+    world.slack.trouble("chat.postMessage", [Trouble::LoseAnswer]);
+    world.start();
+    world.typed("U1", "C1", SCALE, "1.1.a").await;
+    let card = world.message("C1", "awaiting").await;
+    world.click("U2", "C1", &button(&card, "approve"), "2.1.a").await;
+    world.message("C1", "[succeeded]").await;
+    assert_eq!(world.slack.called("chat.postMessage").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_denial_asks_for_its_reason_in_a_form_and_opening_it_decides_nothing() {
     let world = World::new("slack_form", "signing_secret").await;
     world.start();
