@@ -77,12 +77,13 @@ impl Problem {
     /// As a compiler shows it: message, file, line, column, the line itself with a pointer, and what to do. Control
     /// characters are made visible and long lines are cut, so this can go to a terminal or a chat as it is.
     pub fn render(&self, file: &str, source: &str, colour: bool) -> String {
+        let (file, source) = (&tame(file), &tame(source));
         let level = match self.level {
             Level::Error => Shown::ERROR,
             Level::Warning => Shown::WARNING,
         };
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-        let mut snippet = Snippet::source(source).path(file).annotation(
+        let mut snippet = Snippet::source(source.as_str()).path(file.as_str()).annotation(
             AnnotationKind::Primary
                 .span(inside(self.span, source))
                 .label((!self.label.is_empty()).then_some(self.label.as_str())),
@@ -107,6 +108,17 @@ impl fmt::Display for Problem {
         }
         Ok(())
     }
+}
+
+/// Without what the renderer lets through: the second set of control characters (one of them begins terminal sequences, as
+/// escape does) and marks of direction. Each is replaced by a letter of as many bytes, so that spans stay right.
+fn tame(text: &str) -> String {
+    let harmless = |letter| match letter {
+        '\u{80}'..='\u{9f}' => '·',
+        '\u{200e}' | '\u{200f}' => char::REPLACEMENT_CHARACTER,
+        other => other,
+    };
+    text.chars().map(harmless).collect()
 }
 
 /// The span as bytes of the source that begin and end between characters and on one line.
