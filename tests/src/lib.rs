@@ -8,6 +8,7 @@ pub mod bucket;
 pub mod cluster;
 pub mod console;
 pub mod discord;
+pub mod door;
 pub mod fault;
 pub mod petrel;
 pub mod process;

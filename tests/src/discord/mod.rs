@@ -10,7 +10,7 @@ mod person;
 mod rest;
 mod state;
 
-pub use person::ENOUGH;
+pub use person::{ENOUGH, account, channel_id};
 pub use state::{
     APP, COMPONENTS_V2, Channel, Content, EPHEMERAL, GUILD, LOADING, Message, Modal, TOKEN, User, permission,
 };
@@ -106,6 +106,8 @@ pub struct Outcome {
     pub answered: Option<Duration>,
     /// The type of that answer.
     pub with: Option<u8>,
+    /// It never left: nobody was there to hear it, or it got lost on the way. Discord itself would not know.
+    pub lost: bool,
 }
 
 /// A record of it.

@@ -8,19 +8,35 @@ use ed25519_dalek::Signer;
 use serde_json::{Value, json};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+/// The same id for the same name in every test; older than everything that happens in it.
+fn named(kind: u8, name: &str) -> String {
+    let number = name.bytes().take(7).fold(0_u64, |number, byte| number * 256 + u64::from(byte));
+    format!("{kind}{number:0>17}")
+}
+
+/// The account of somebody.
+pub fn account(name: &str) -> String {
+    named(1, name)
+}
+
+/// A channel's id.
+pub fn channel_id(name: &str) -> String {
+    named(2, name)
+}
+
 impl Discord {
     /// Somebody joins the guild; their id.
     pub fn add_person(&self, name: &str) -> String {
+        let id = account(name);
         let mut state = self.lock();
-        let id = state.snowflake().to_string();
         state.users.insert(id.clone(), User { id: id.clone(), name: name.to_string(), open_to_bots: true });
         id
     }
 
     /// A channel; its id. `permissions` are what the bot has there.
     pub fn add_channel(&self, name: &str, permissions: u64) -> String {
+        let id = channel_id(name);
         let mut state = self.lock();
-        let id = state.snowflake().to_string();
         let channel = Channel {
             id: id.clone(),
             name: name.to_string(),
@@ -239,9 +255,11 @@ impl Discord {
             state.interactions.insert(token.clone(), interaction);
             (token, payload)
         };
+        let mut lost = fate.lost;
         if !fate.lost {
             match mode {
                 Mode::Gateway => {
+                    lost = self.connections() == 0;
                     let mut state = self.lock();
                     self.dispatch(&mut state, "INTERACTION_CREATE", &payload, false);
                     if fate.twice {
@@ -253,7 +271,7 @@ impl Discord {
                         let (discord, url, payload) = (self.clone(), url.clone(), payload.clone());
                         tokio::spawn(async move { discord.post_interaction(&url, &payload).await });
                     }
-                    self.post_interaction(&url, &payload).await;
+                    lost = !self.post_interaction(&url, &payload).await;
                 }
             }
         }
@@ -268,7 +286,7 @@ impl Discord {
         };
         let after = answered.map(|(_, after)| after);
         self.lock().delivered.push(Delivered { kind, token: token.clone(), answered: after });
-        Outcome { token, answered: after, with: answered.map(|(with, _)| with) }
+        Outcome { token, answered: after, with: answered.map(|(with, _)| with), lost }
     }
 
     /// As Discord signs it: timestamp and body.
@@ -278,7 +296,8 @@ impl Discord {
         (now, hex::encode(signature.to_bytes()))
     }
 
-    async fn post_interaction(&self, url: &str, payload: &Value) {
+    /// False: nobody was there.
+    async fn post_interaction(&self, url: &str, payload: &Value) -> bool {
         let body = payload.to_string();
         let (timestamp, signature) = self.signed(&body);
         let sent = self
@@ -293,10 +312,13 @@ impl Discord {
             .body(body)
             .send()
             .await;
-        let Ok(answer) = sent else { return };
+        let answer = match sent {
+            Ok(answer) => answer,
+            Err(error) => return !error.is_connect(),
+        };
         // 202: it answers through the callback.
         if answer.status().as_u16() != 200 {
-            return;
+            return true;
         }
         if let Ok(said) = answer.json::<Value>().await {
             let (id, token) =
@@ -307,6 +329,7 @@ impl Discord {
             }
             self.shared.changed.notify_waiters();
         }
+        true
     }
 
     /// What Discord does when an address is entered: a ping that is signed, and one that is signed badly. The statuses; and

@@ -22,6 +22,8 @@ pub struct Outcome {
     pub acknowledged: Option<Duration>,
     /// What came with the acknowledgement.
     pub said: Value,
+    /// It never left: nobody was there to hear it, or it got lost on the way. Slack itself would not know.
+    pub lost: bool,
 }
 
 /// A record of it.
@@ -63,6 +65,7 @@ impl Slack {
     pub(super) async fn deliver(&self, kind: &'static str, id: &str, payload: Value) -> Outcome {
         let mut failed = 0;
         let mut reason = "";
+        let mut lost = true;
         let (acknowledged, said) = loop {
             let fate = self.shared.faults.fate();
             tokio::time::sleep(fate.delay).await;
@@ -72,7 +75,9 @@ impl Slack {
                 true => Err("timeout"),
                 false => self.send(kind, &envelope, &payload, failed, reason).await,
             };
+            lost &= fate.lost || matches!(sent, Err("nobody"));
             if fate.twice {
+                lost = false;
                 let (slack, payload) = (self.clone(), payload.clone());
                 tokio::spawn(async move { slack.send(kind, &envelope, &payload, failed, reason).await });
             }
@@ -85,13 +90,13 @@ impl Slack {
                         Some(wait) => tokio::time::sleep(*wait).await,
                         None => break (None, Value::Null),
                     }
-                    reason = why;
+                    reason = if why == "nobody" { "timeout" } else { why };
                 }
             }
         };
         self.lock().delivered.push(Delivered { kind, id: id.to_string(), failed, acknowledged });
         self.shared.changed.notify_waiters();
-        Outcome { acknowledged, said }
+        Outcome { acknowledged, said, lost }
     }
 
     /// Once. The error is Slack's word for the retry's reason.
@@ -132,6 +137,7 @@ impl Slack {
         }
         let answer = request.body(body).send().await.map_err(|error| match error.is_timeout() {
             true => "http_timeout",
+            false if error.is_connect() => "nobody",
             false => "connection_failed",
         })?;
         if !answer.status().is_success() {
@@ -162,7 +168,7 @@ impl Slack {
             message["retry_attempt"] = json!(attempt);
             message["retry_reason"] = json!(reason);
         }
-        let acknowledged = self.shared.sockets.send(&message).ok_or("timeout")?;
+        let acknowledged = self.shared.sockets.send(&message).ok_or("nobody")?;
         tokio::time::timeout(self.shared.rules.acknowledge, acknowledged)
             .await
             .map_err(|_| "timeout")?

@@ -12,7 +12,7 @@ mod web;
 
 pub use deliver::{Delivered, Outcome};
 pub use draw::{links, pings};
-pub use person::Clicked;
+pub use person::{Clicked, account, channel_id};
 pub use state::{
     APP, APP_TOKEN, BOT, BOT_TOKEN, Channel, Content, Kind, Message, Modal, SCOPES, SIGNING_SECRET, TEAM,
     User,

@@ -35,10 +35,20 @@ fn typed(text: &str) -> String {
     escaped.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
+/// The account of somebody.
+pub fn account(name: &str) -> String {
+    format!("U0{:0<7}", name.to_uppercase())
+}
+
+/// A channel's id.
+pub fn channel_id(name: &str) -> String {
+    format!("C0{:0<7}", name.replace('-', "").to_uppercase())
+}
+
 impl Slack {
     /// Somebody joins the workspace and all its channels; their id.
     pub fn add_person(&self, name: &str) -> String {
-        let id = format!("U0{:0<7}", name.to_uppercase());
+        let id = account(name);
         let mut state = self.lock();
         state.users.insert(id.clone(), User { id: id.clone(), name: name.to_string(), bot: false });
         for channel in state.channels.values_mut().filter(|channel| channel.kind == Kind::Public) {
@@ -49,7 +59,7 @@ impl Slack {
 
     /// A channel with everybody in it, and Petrel if `invited`; its id.
     pub fn add_channel(&self, name: &str, kind: Kind, invited: bool) -> String {
-        let id = format!("C0{:0<7}", name.replace('-', "").to_uppercase());
+        let id = channel_id(name);
         let mut state = self.lock();
         let mut members: BTreeSet<_> = state.users.keys().filter(|user| *user != BOT).cloned().collect();
         if invited {

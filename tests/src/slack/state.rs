@@ -5,7 +5,7 @@ use crate::bucket::Buckets;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    time::Instant,
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// The workspace.
@@ -205,6 +205,7 @@ pub(super) struct State {
     pub calls: Vec<Call>,
     pub delivered: Vec<Delivered>,
     counter: u64,
+    last_ts: u64,
 }
 
 impl State {
@@ -222,6 +223,7 @@ impl State {
             calls: Vec::new(),
             delivered: Vec::new(),
             counter: 0,
+            last_ts: 0,
         };
         state.users.insert(BOT.into(), User { id: BOT.into(), name: "petrel".into(), bot: true });
         state
@@ -233,10 +235,11 @@ impl State {
         self.counter
     }
 
-    /// A message's timestamp, later than all others.
+    /// A message's timestamp: now, and later than all others.
     pub fn ts(&mut self) -> String {
-        let n = self.next();
-        format!("{}.{:06}", 1_700_000_000 + n / 1_000_000, n % 1_000_000)
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
+        self.last_ts = now.max(self.last_ts + 1);
+        format!("{}.{:06}", self.last_ts / 1_000_000, self.last_ts % 1_000_000)
     }
 
     /// The conversation between Petrel and somebody.

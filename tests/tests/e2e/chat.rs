@@ -1,44 +1,50 @@
-//! What people say and see, told once and played through every door: the API as a script uses it, the console as a
-//! browser without scripts meets it. Nothing here knows whether the cluster is a practice one or real.
+//! What people say and see, told once and played through every door: the API as a script uses it, the console as a browser without
+//! scripts meets it, Slack by its sockets and by signed requests, Discord by its gateway and by signed requests. Nothing here knows
+//! whether the cluster is a practice one or real.
 
 use serde_json::{Value, json};
 use std::time::Duration;
 use tests::{
     api::FINAL,
-    console::Console,
+    door::{ByApi, ByConsole, ByDiscord, BySlack, Door, Said},
     wait,
-    world::{World, token},
+    world::{Inward, Platforms, World},
 };
 
 const WITHIN: Duration = Duration::from_secs(90);
 
 /// A way in.
 #[derive(Clone, Copy, Debug)]
-enum Door {
+enum Way {
     Api,
     Console,
-}
-
-/// What came back to a line.
-#[derive(Debug)]
-struct Said {
-    request: Option<String>,
-    text: String,
+    Slack(Inward),
+    Discord(Inward),
 }
 
 /// A world and a door to it.
 struct Chat {
     world: World,
-    door: Door,
+    door: Box<dyn Door>,
 }
 
 impl Chat {
-    async fn new(door: Door) -> Chat {
-        Chat { world: World::with(1).await.expect("a world"), door }
-    }
-
-    async fn console(&self, who: &str) -> Console {
-        Console::sign_in(&self.world.replicas[0].base, &token(who)).await.expect("signed in")
+    async fn new(way: Way) -> Chat {
+        let all = Platforms::both(Inward::Connection);
+        let platforms = match way {
+            Way::Api | Way::Console => Platforms::default(),
+            Way::Slack(inward) => Platforms { slack: Some(inward), discord: None, ..all },
+            Way::Discord(inward) => Platforms { discord: Some(inward), slack: None, ..all },
+        };
+        let world = World::with_platforms(1, platforms).await.expect("a world");
+        let base = world.replicas[0].base.clone();
+        let door: Box<dyn Door> = match way {
+            Way::Api => Box::new(ByApi { base }),
+            Way::Console => Box::new(ByConsole { base }),
+            Way::Slack(_) => Box::new(BySlack::new(world.slack())),
+            Way::Discord(inward) => Box::new(ByDiscord::new(world.discord(), inward == Inward::Connection)),
+        };
+        Chat { world, door }
     }
 
     /// `who` types a line; ` -c test -n <namespace>` is added.
@@ -47,24 +53,7 @@ impl Chat {
     }
 
     async fn say_exactly(&self, who: &str, line: &str) -> Said {
-        match self.door {
-            Door::Api => {
-                let key = uuid::Uuid::new_v4().to_string();
-                let body = Some(json!({"line": line}));
-                let (_, answer) = self
-                    .world
-                    .api(who)
-                    .call(reqwest::Method::POST, "/ask", Some(&key), body)
-                    .await
-                    .expect("an answer");
-                let request = answer["request"]["id"].as_str().map(str::to_string);
-                Said { request, text: plain(&answer) }
-            }
-            Door::Console => {
-                let message = self.console(who).await.say(line).await.expect("an answer");
-                Said { request: message.request, text: message.text }
-            }
-        }
+        self.door.say(who, line).await
     }
 
     /// A line that must make a request; its id.
@@ -75,20 +64,7 @@ impl Chat {
 
     /// `who` clicks; what they are told.
     async fn click(&self, who: &str, request: &str, button: &str) -> String {
-        match self.door {
-            Door::Api => {
-                let api = self.world.api(who);
-                let (_, answer) = match button {
-                    "cancel" => api.cancel(request).await,
-                    verdict => api.vote(request, verdict, Some("because")).await,
-                }
-                .expect("an answer");
-                plain(&answer)
-            }
-            Door::Console => {
-                self.console(who).await.click(request, button, Some("because")).await.expect("an answer").1
-            }
-        }
+        self.door.click(who, request, button).await
     }
 
     /// Waits for the end; the request.
@@ -119,17 +95,6 @@ impl Chat {
             self.world.api("ann").call(reqwest::Method::GET, &path, None, None).await.expect("an answer");
         let entries = answer["entries"].as_array().expect("a list").clone();
         entries.iter().rev().filter_map(|entry| entry["kind"].as_str()).map(str::to_string).collect()
-    }
-}
-
-/// All texts of an answer, one after the other.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
-        Value::Object(fields) => fields.values().map(plain).collect::<Vec<_>>().join(" "),
-        Value::Null => String::new(),
-        other => other.to_string(),
     }
 }
 
@@ -385,11 +350,17 @@ async fn a_hundred_clicks_make_one_decision(chat: Chat) {
 
 macro_rules! through_every_door {
     ($($story:ident),* $(,)?) => {
-        mod api {
-            $(#[tokio::test] async fn $story() { super::$story(super::Chat::new(super::Door::Api).await).await })*
-        }
-        mod console {
-            $(#[tokio::test] async fn $story() { super::$story(super::Chat::new(super::Door::Console).await).await })*
+        through_every_door!(@ api Way::Api; $($story),*);
+        through_every_door!(@ console Way::Console; $($story),*);
+        through_every_door!(@ slack Way::Slack(Inward::Connection); $($story),*);
+        through_every_door!(@ slack_http Way::Slack(Inward::Http); $($story),*);
+        through_every_door!(@ discord Way::Discord(Inward::Connection); $($story),*);
+        through_every_door!(@ discord_http Way::Discord(Inward::Http); $($story),*);
+    };
+    (@ $door:ident $way:expr; $($story:ident),*) => {
+        mod $door {
+            use super::*;
+            $(#[tokio::test] async fn $story() { super::$story(Chat::new($way).await).await })*
         }
     };
 }

@@ -1,8 +1,10 @@
 //! Petrel as its users and its accidents meet it: real processes, a real Postgres, a cluster over the wire.
 
 mod browser;
+mod chaos;
 mod chat;
 mod crash;
 mod docs;
 mod faults;
 mod layers;
+mod rooms;
