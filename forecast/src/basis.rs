@@ -4,7 +4,7 @@
 //! points and for a million. It is built once and shared by all fits of the same length and seasons.
 
 use crate::dense::{Cholesky, Symmetric};
-use crate::stat::dot;
+use crate::stat::{dot, looked_at};
 use crate::structure::Structure;
 use std::f64::consts::TAU;
 
@@ -111,6 +111,7 @@ impl Basis {
     /// Products of the values with all columns: level, slope and harmonics into `fixed`, the hinges into `hinges`. Each season is
     /// folded onto one period first, which makes this one addition per value and season.
     pub fn project(&self, values: &[f64], fixed: &mut Vec<f64>, hinges: &mut Vec<f64>) {
+        looked_at(values.len() * (1 + self.seasons.len()));
         let n = self.length as f64;
         fixed.clear();
         hinges.clear();

@@ -2,9 +2,9 @@
 
 use crate::basis::Basis;
 use crate::clean::fill;
-use crate::dense::Symmetric;
+use crate::dense::{Cholesky, Symmetric};
 use crate::stat::{mean, median, robust_deviation};
-use crate::structure::{Structure, Trend};
+use crate::structure::{Structure, Trend, add_profile};
 use crate::{Changepoint, Components, Season};
 
 /// A change of slope must be this many standard errors.
@@ -55,20 +55,16 @@ impl Decomposer {
 pub(crate) fn components(structure: &Structure, values: &[f64], end: usize) -> Components {
     let fitted = structure.values(0, values.len());
     let rest: Vec<f64> = values.iter().zip(&fitted).map(|(v, f)| v - f).collect();
-    let variance = |part: &mut dyn Iterator<Item = f64>| {
-        let part: Vec<f64> = part.collect();
-        let around = mean(&part);
-        mean(&part.iter().map(|v| (v - around).powi(2)).collect::<Vec<_>>())
-    };
-    let noise = variance(&mut rest.iter().copied());
+    let noise = variance(&rest);
     let season = |(period, profile): &(usize, Vec<f64>)| {
-        let both = variance(&mut rest.iter().enumerate().map(|(t, r)| r + profile[t % period]));
-        Season {
-            period: *period,
-            // Wang, Smith and Hyndman 2006.
-            strength: if both > 0.0 { (1.0 - noise / both).clamp(0.0, 1.0) } else { 0.0 },
-            values: (0..end).map(|t| profile[t % period]).collect(),
-        }
+        let mut with = rest.clone();
+        add_profile(&mut with, profile, 0);
+        let with = variance(&with);
+        let mut values = vec![0.0; end];
+        add_profile(&mut values, profile, 0);
+        // Wang, Smith and Hyndman 2006.
+        let strength = if with > 0.0 { (1.0 - noise / with).clamp(0.0, 1.0) } else { 0.0 };
+        Season { period: *period, strength, values }
     };
     let mut slope = structure.slope;
     let turn = |&(index, change): &(usize, f64)| {
@@ -83,13 +79,19 @@ pub(crate) fn components(structure: &Structure, values: &[f64], end: usize) -> C
     }
 }
 
+fn variance(values: &[f64]) -> f64 {
+    let around = mean(values);
+    values.iter().map(|v| (v - around).powi(2)).sum::<f64>() / values.len().max(1) as f64
+}
+
 /// The grid places turns roughly, often two neighbours for one, and the penalty makes them too small. Here neighbours are merged,
 /// each is moved to where it fits best, and those that are within the noise are dropped.
 fn with_best_turns(structure: Structure, values: &[f64]) -> Structure {
     let n = values.len();
     let mut adjusted = values.to_vec();
-    for (period, profile) in &structure.profiles {
-        adjusted.iter_mut().enumerate().for_each(|(t, v)| *v -= profile[t % period]);
+    for (_, profile) in &structure.profiles {
+        let negative: Vec<f64> = profile.iter().map(|p| -p).collect();
+        add_profile(&mut adjusted, &negative, 0);
     }
     let trend = structure.trend(0, n);
     let rest: Vec<f64> = adjusted.iter().zip(&trend).map(|(a, t)| a - t).collect();
@@ -134,9 +136,11 @@ fn with_best_turns(structure: Structure, values: &[f64]) -> Structure {
             }
             reach /= 2;
         }
-        let (coefficients, _, sizes) = lines.fit(&knots);
+        let (coefficients, _, factor) = lines.fit(&knots);
         let weakest = (0..knots.len())
-            .map(|k| (k, coefficients[2 + k].abs() / (error * sizes[2 + k]).max(1e-300)))
+            .map(|k| {
+                (k, coefficients[2 + k].abs() / (error * unit_error(&factor, knots.len(), k)).max(1e-300))
+            })
             .min_by(|a, b| a.1.total_cmp(&b.1));
         match weakest {
             Some((k, size)) if size < SIGNIFICANT => {
@@ -148,6 +152,14 @@ fn with_best_turns(structure: Structure, values: &[f64]) -> Structure {
             }
         }
     }
+}
+
+/// The standard error of the change at one of `count` turns, per unit of noise.
+fn unit_error(factor: &Cholesky, count: usize, turn: usize) -> f64 {
+    let mut unit = vec![0.0; 2 + count];
+    unit[2 + turn] = 1.0;
+    factor.solve(&mut unit);
+    unit[2 + turn].max(0.0).sqrt()
 }
 
 /// Least squares by connected lines, from sums that make each try independent of the length.
@@ -167,8 +179,8 @@ impl Lines {
         Lines { length: values.len(), after }
     }
 
-    /// Coefficients of level, slope and the turns; the fitted sum of squares; standard errors per unit of noise.
-    fn fit(&self, knots: &[usize]) -> (Vec<f64>, f64, Vec<f64>) {
+    /// Coefficients of level, slope and the turns; the fitted sum of squares; the factored Gram matrix.
+    fn fit(&self, knots: &[usize]) -> (Vec<f64>, f64, Cholesky) {
         let size = 2 + knots.len();
         let starts: Vec<usize> = [0].into_iter().chain(knots.iter().copied()).collect();
         // Sum over t >= a of (t - a)(t - b), and of (t - a), for a >= b.
@@ -194,15 +206,7 @@ impl Lines {
         let mut coefficients = right.clone();
         factor.solve(&mut coefficients);
         let explained = coefficients.iter().zip(&right).map(|(c, r)| c * r).sum();
-        let sizes = (0..size)
-            .map(|k| {
-                let mut unit = vec![0.0; size];
-                unit[k] = 1.0;
-                factor.solve(&mut unit);
-                unit[k].max(0.0).sqrt()
-            })
-            .collect();
-        (coefficients, explained, sizes)
+        (coefficients, explained, factor)
     }
 }
 

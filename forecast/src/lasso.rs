@@ -58,3 +58,43 @@ pub(crate) fn active_set(gram: &Symmetric, pull: &[f64], penalty: f64, x: &mut [
         }
     }
 }
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn the_solution_meets_the_conditions_of_a_minimum() {
+        // Hinges: as collinear as they come.
+        let n = 120;
+        let columns: Vec<Vec<f64>> = (1..12)
+            .map(|k| (0..n).map(|t: usize| t.saturating_sub(10 * k) as f64 / n as f64).collect())
+            .collect();
+        let target: Vec<f64> = (0..n)
+            .map(|t: usize| {
+                3.0 * t.saturating_sub(33) as f64 / n as f64 - 5.0 * t.saturating_sub(70) as f64 / n as f64
+            })
+            .enumerate()
+            .map(|(t, v)| v + ((t * 37) % 11) as f64 / 50.0)
+            .collect();
+        let mut gram = Symmetric::zeros(columns.len());
+        for i in 0..columns.len() {
+            (0..=i).for_each(|j| gram.set(i, j, crate::stat::dot(&columns[i], &columns[j])));
+        }
+        let pull: Vec<f64> = columns.iter().map(|c| crate::stat::dot(c, &target)).collect();
+        for penalty in [0.001, 0.05, 0.3, 100.0] {
+            let mut x = vec![0.0; columns.len()];
+            active_set(&gram, &pull, penalty, &mut x);
+            for j in 0..x.len() {
+                let slope = pull[j] - (0..x.len()).map(|i| gram.at(j, i) * x[i]).sum::<f64>();
+                let weight = penalty * gram.at(j, j).sqrt();
+                if x[j] == 0.0 {
+                    assert!(slope.abs() <= weight * (1.0 + 1e-6), "{penalty} {j}");
+                } else {
+                    assert!((slope - weight * x[j].signum()).abs() < 1e-6 * (1.0 + weight), "{penalty} {j}");
+                }
+            }
+            assert_eq!(x.iter().all(|v| *v == 0.0), penalty == 100.0);
+        }
+    }
+}

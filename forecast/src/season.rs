@@ -7,6 +7,7 @@
 use crate::stat::{dot, mean, quantile};
 use crate::{Seasons, Series};
 use rustfft::{FftPlanner, num_complex::Complex};
+use std::f64::consts::TAU;
 use std::time::Duration;
 
 /// Seconds of the calendar's seasons.
@@ -15,6 +16,9 @@ const CALENDAR: [u64; 2] = [86_400, 7 * 86_400];
 const CYCLES: usize = 3;
 /// Points looked at, the newest: a fortnight of minutes.
 const MOST_POINTS: usize = 20_160;
+/// Standard errors that the autocorrelation at a common length must have, and at any other.
+const WEAK: f64 = 2.5;
+const STRONG: f64 = 5.0;
 /// How much better a multiple must correlate to take the place of a period.
 const BETTER: f64 = 0.08;
 /// Counts of steps that make a day, a week, a year or an hour for common steps. Among equals they win.
@@ -80,7 +84,8 @@ fn tamed(values: &[f64]) -> Vec<f64> {
     out
 }
 
-struct Spectrum {
+struct Spectrum<'a> {
+    values: &'a [f64],
     length: usize,
     /// By lag, up to a third of the length.
     correlation: Vec<f64>,
@@ -89,8 +94,8 @@ struct Spectrum {
     size: usize,
 }
 
-impl Spectrum {
-    fn of(values: &[f64]) -> Self {
+impl<'a> Spectrum<'a> {
+    fn of(values: &'a [f64]) -> Self {
         let length = values.len();
         // Twice the length, so that the end does not wrap around onto the start.
         let size = (2 * length).next_power_of_two();
@@ -105,7 +110,7 @@ impl Spectrum {
         let all = buffer[0].re;
         let unbiased = |lag: usize| buffer[lag].re / all * length as f64 / (length - lag) as f64;
         let correlation = (0..=length / 2).map(unbiased).collect();
-        Spectrum { length, correlation, power, size }
+        Spectrum { values, length, correlation, power, size }
     }
 
     fn at(&self, lag: usize) -> f64 {
@@ -149,9 +154,8 @@ impl Spectrum {
 
     /// Lengths that people's lives have need less evidence than others.
     fn convinces(&self, lag: usize) -> bool {
-        let noise = 1.0 / (self.length as f64).sqrt();
-        let (needed, slack) =
-            if COMMON.contains(&lag) { (2.5 * noise, noise) } else { ((5.0 * noise).max(0.2), 0.0) };
+        let needed = needed(lag, self.length);
+        let slack = if COMMON.contains(&lag) { 1.0 / (self.length as f64).sqrt() } else { 0.0 };
         self.at(lag) > needed
             && self.prominence(lag) > needed
             && self.is_peak(lag, slack)
@@ -183,6 +187,31 @@ impl Spectrum {
         longer.filter(|&p| self.convinces(p)).max_by(|&a, &b| self.at(a).total_cmp(&self.at(b)))
     }
 
+    /// Autocorrelation has a blunt peak for long periods; the energy at exactly a period and its harmonics has a sharp one.
+    fn sharpened(&self, period: usize) -> usize {
+        let energy = |period: usize| -> f64 {
+            let at = |order: usize| {
+                let (sin, cos) = (TAU * order as f64 / period as f64).sin_cos();
+                let turn = Complex::new(cos, sin);
+                let mut sum = Complex::new(0.0, 0.0);
+                // Horner's rule: the values are the coefficients of a polynomial in the rotation.
+                self.values.iter().for_each(|&v| sum = sum * turn + v);
+                sum.norm_sqr()
+            };
+            (1..=3).filter(|order| 2 * order <= period).map(at).sum()
+        };
+        // Uphill from the blunt peak, a few steps at most.
+        let mut best = (period, energy(period));
+        for _ in 0..8 {
+            let beside = [best.0 - 1, best.0 + 1].map(|p| (p, energy(p)));
+            match beside.into_iter().filter(|b| b.0 >= 2).max_by(|a, b| a.1.total_cmp(&b.1)) {
+                Some(higher) if higher.1 > best.1 => best = higher,
+                _ => break,
+            }
+        }
+        best.0
+    }
+
     /// A lag and its neighbours judged by their multiples too, which tell 24 from 23 where one lag cannot.
     fn refined(&self, lag: usize) -> usize {
         let repeats = |period: usize| {
@@ -193,7 +222,7 @@ impl Spectrum {
         let near = (lag.saturating_sub(reach).max(2)..=lag + reach).filter(|&p| p < self.correlation.len());
         let best = near.clone().max_by(|&a, &b| repeats(a).total_cmp(&repeats(b))).unwrap_or(lag);
         let common = near.filter(|p| COMMON.contains(p) && repeats(*p) > repeats(best) - 0.02);
-        common.min_by_key(|p| p.abs_diff(best)).unwrap_or(best)
+        common.min_by_key(|p| p.abs_diff(best)).unwrap_or_else(|| self.sharpened(best))
     }
 }
 
@@ -217,14 +246,21 @@ fn longer(level: &[f64], period: usize) -> Option<usize> {
         .enumerate()
         .map(|(k, sum)| sum / n.saturating_sub(k * period).max(1) as f64 / all)
         .collect();
-    let noise = 2.5 / (n as f64).sqrt();
     let stands_out = |&k: &usize| {
         let beside = (correlation[k - 1] + correlation[k + 1]) / 2.0;
-        correlation[k] > noise.max(0.1) && correlation[k] - beside > noise.max(0.05)
+        // Seven days are expected; that any other number of them stands out is a chance taken many times.
+        let usual = 1.0 / ((n - k * period) as f64).sqrt();
+        let needed = if k == 7 { WEAK * usual } else { (STRONG * usual).max(0.2) };
+        correlation[k] > needed && correlation[k] - beside > needed / 2.0
     };
-    // Days that are alike repeat after one day already; the first multiple that stands out is the season.
-    (2..=most)
-        .filter(stands_out)
-        .max_by(|&a, &b| correlation[a].total_cmp(&correlation[b]).then(b.cmp(&a)))
-        .map(|k| k * period)
+    let found: Vec<usize> = (2..=most).filter(stands_out).collect();
+    // Its multiples do as well or, by chance, a little better.
+    let best = found.iter().map(|&k| correlation[k]).fold(0.0, f64::max);
+    found.into_iter().find(|&k| correlation[k] > 0.8 * best).map(|k| k * period)
+}
+
+/// The autocorrelation that makes a season of a lag, seen over so many points: lengths that people's lives have need less evidence.
+fn needed(lag: usize, points: usize) -> f64 {
+    let noise = 1.0 / (points.max(1) as f64).sqrt();
+    if COMMON.contains(&lag) { WEAK * noise } else { (STRONG * noise).max(0.2) }
 }

@@ -2,6 +2,7 @@
 
 /// The `p`-quantile (0 to 1) by linear interpolation; 0 for no values. Reorders its input.
 pub(crate) fn quantile(values: &mut [f64], p: f64) -> f64 {
+    looked_at(values.len());
     if values.is_empty() {
         return 0.0;
     }
@@ -41,8 +42,21 @@ pub(crate) fn central_mean(pairs: &mut [(f64, f64)]) -> f64 {
     sum / (high - low)
 }
 
-/// Sum of products, in four strands so that the compiler can keep several in flight; the order is fixed, so are the bits.
+/// Counts values looked at, in tests: cost is promised to grow with length, and a count does not depend on the machine.
+#[inline]
+pub(crate) fn looked_at(_values: usize) {
+    #[cfg(test)]
+    LOOKED_AT.with(|count| count.set(count.get() + _values));
+}
+
+#[cfg(test)]
+thread_local! {
+    pub(crate) static LOOKED_AT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// Sum of products, in eight strands so that the compiler can keep several in flight; the order is fixed, so are the bits.
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    looked_at(a.len());
     let mut sums = [0.0f64; 8];
     let (a_rest, b_rest) = (a.chunks_exact(8).remainder(), b.chunks_exact(8).remainder());
     for (x, y) in a.chunks_exact(8).zip(b.chunks_exact(8)) {
@@ -56,4 +70,25 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 pub(crate) fn mean(values: &[f64]) -> f64 {
     if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn quantiles_lie_between_their_neighbours() {
+        assert_eq!(quantile(&mut [4.0, 1.0, 3.0, 2.0], 0.5), 2.5);
+        assert_eq!(quantile(&mut [4.0, 1.0, 3.0, 2.0], 1.0), 4.0);
+        assert_eq!(quantile(&mut [], 0.5), 0.0);
+    }
+
+    #[test]
+    fn the_central_mean_forgets_the_outer_quarters_of_the_weight() {
+        let mut pairs = [(1000.0, 0.2), (1.0, 0.3), (2.0, 0.3), (-500.0, 0.2)];
+        let central = central_mean(&mut pairs);
+        // From a quarter to three quarters: 0.25 of the ones, 0.25 of the twos.
+        assert!((central - 1.5).abs() < 1e-12, "{central}");
+        assert_eq!(central_mean(&mut [(7.0, 1.0)]), 7.0);
+    }
 }

@@ -1,7 +1,7 @@
 //! The structural fit: piecewise-linear trend plus Fourier seasons, robust, and sparse in its changepoints.
 
 use crate::basis::Basis;
-use crate::stat::{dot, robust_deviation};
+use crate::stat::{dot, looked_at, robust_deviation};
 
 /// Residual deviations beyond which a point counts as an outlier.
 const HUBER: f64 = 2.0;
@@ -116,6 +116,7 @@ impl Structure {
 
     /// Trend plus seasons from one index up to another.
     pub fn values(&self, from: usize, to: usize) -> Vec<f64> {
+        looked_at((to - from) * (1 + self.profiles.len()));
         let mut out = self.trend(from, to);
         for (period, profile) in &self.profiles {
             add_profile(&mut out, profile, from % period);
