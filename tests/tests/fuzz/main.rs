@@ -12,5 +12,6 @@ mod mutant;
 mod patch;
 mod policy;
 mod press;
+mod slack;
 mod target;
 mod words;
