@@ -153,6 +153,29 @@ async fn a_deleted_card_is_posted_anew_once() {
 }
 
 #[tokio::test]
+async fn a_card_whose_posting_was_not_answered_is_found_and_not_posted_twice() {
+    let rooms = Rooms::new(|_| {}).await;
+    rooms.slack().faults().plan("chat.postMessage", Trouble::LoseAnswer);
+    rooms.discord().faults().plan("POST /channels", Trouble::LoseAnswer);
+    let key = uuid::Uuid::new_v4().to_string();
+    let line = format!("scale deploy/checkout 2{}", rooms.world.at());
+    let asked = rooms.world.api("ann").ask(&key, &line).await.expect("an answer");
+    let id = asked["request"]["id"].as_str().expect("an id").to_string();
+    rooms.slack.card_soon(&id).await;
+    rooms.discord.card_soon(&id).await;
+    rooms.world.api("bob").vote(&id, "approve", None).await.expect("a vote");
+    rooms.both_show(&id, "succeeded").await;
+    let calls: Vec<_> =
+        rooms.slack().calls().into_iter().map(|call| (call.name, call.error, call.at.elapsed())).collect();
+    assert_eq!(rooms.cards(&id), (1, 1), "{calls:?}\n{}", rooms.world.logs());
+    assert_eq!(
+        (rooms.slack().faults().left(), rooms.discord().faults().left()),
+        (0, 0),
+        "the answers were lost"
+    );
+}
+
+#[tokio::test]
 async fn busy_and_broken_platforms_are_asked_again_as_they_say() {
     let rooms = Rooms::new(|_| {}).await;
     for trouble in [Trouble::TooMany(1), Trouble::Status(503), Trouble::Break] {
