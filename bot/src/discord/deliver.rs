@@ -146,13 +146,20 @@ impl Discord {
 
     async fn post(&self, sending: &Sending<'_>) -> Result<String, Failed> {
         let delivery = sending.delivery;
-        if delivery.attempts > 0
+        // A card that changes begins its attempts anew; the token says whether an earlier claim may have posted it.
+        let tried = delivery.token > 1;
+        if tried
             && sending.age() > NONCE_LASTS
             && let Some(id) = self.find(sending, sending.channel).await
         {
             return self.api.edit(sending.channel, &id, &sending.message).await;
         }
-        self.api.post(sending.channel, &nonce(delivery, ""), &sending.message).await
+        let id = self.api.post(sending.channel, &nonce(delivery, ""), &sending.message).await?;
+        match (tried, &delivery.subject) {
+            // Within its time the nonce gives the message of the earlier try, as it was drawn then.
+            (true, CardSubject::Request(_)) => self.api.edit(sending.channel, &id, &sending.message).await,
+            _ => Ok(id),
+        }
     }
 
     /// The message of an earlier try whose answer was lost.
