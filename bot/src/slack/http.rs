@@ -1,5 +1,5 @@
 //! Slack calls: events, commands and interactions at one address or three, all signed. Answered as
-//! https://docs.slack.dev/apis/events-api and https://docs.slack.dev/interactivity/handling-user-interaction say.
+//! <https://docs.slack.dev/apis/events-api> and <https://docs.slack.dev/interactivity/handling-user-interaction> say.
 
 use super::{
     inlet::{Answer, Inlet, Parcel},

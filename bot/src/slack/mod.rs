@@ -1,4 +1,4 @@
-//! The door to Slack: [`inlet`] takes in what comes over HTTP or sockets, [`door`] puts cards into channels.
+//! The door to Slack: `inlet` takes in what comes over HTTP or sockets, `door` puts cards into channels.
 //!
 //! Pure: `payload`, `text`, `signature`, `pace`, `trouble` and `draw` decide, the others do. What Slack's documents say stands
 //! beside the code that follows it.

@@ -1,5 +1,5 @@
 //! How fast Slack may be asked: one message a second and channel, so many calls a minute and method and workspace
-//! (https://docs.slack.dev/apis/web-api/rate-limits), and what a `Retry-After` says. Pure: the time is a parameter.
+//! (<https://docs.slack.dev/apis/web-api/rate-limits>), and what a `Retry-After` says. Pure: the time is a parameter.
 //!
 //! It is one process's own account. Replicas that post to the same workspace share Slack's limits without knowing of each other;
 //! what is too much for all of them together comes back as `Retry-After`.

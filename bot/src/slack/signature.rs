@@ -1,5 +1,5 @@
 //! Is a request from Slack? HMAC-SHA256 over `v0:<timestamp>:<raw body>`, in constant time, no older or newer than 300 s
-//! (https://docs.slack.dev/authentication/verifying-requests-from-slack).
+//! (<https://docs.slack.dev/authentication/verifying-requests-from-slack>).
 //!
 //! slack-morphism's verifier wants the body as text and reads the clock itself; this one takes the bytes as they came and the
 //! time as a parameter.

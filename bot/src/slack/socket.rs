@@ -1,4 +1,4 @@
-//! Socket Mode: Petrel calls Slack and listens (https://docs.slack.dev/apis/events-api/using-socket-mode).
+//! Socket Mode: Petrel calls Slack and listens (<https://docs.slack.dev/apis/events-api/using-socket-mode>).
 //!
 //! slack-morphism has a listener for this. It closes a socket before it opens the next one, reads one envelope at a time until it is
 //! handled, and waits the same time before every new try; events would be late or sent again where nothing is wrong. So the

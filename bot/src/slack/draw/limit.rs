@@ -1,5 +1,5 @@
 //! Slack's limits, and text made safe and short enough for them. What Slack refuses is refused whole, so everything is cut
-//! before it is sent (https://docs.slack.dev/reference/block-kit).
+//! before it is sent (<https://docs.slack.dev/reference/block-kit>).
 
 use crate::visible;
 
