@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod cluster;
 pub mod gate;
 pub mod identity;
+pub mod metric;
 pub mod policy;
 pub mod query;
 pub mod runner;

@@ -3,6 +3,7 @@
 mod catalogue;
 mod cluster;
 mod gate;
+mod metric;
 mod policy;
 mod query;
 mod runner;

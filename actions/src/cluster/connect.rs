@@ -117,6 +117,7 @@ VUmb5Dy6BcO1U88hjOE2poIwk0bwiskgLScGqJfCM8aK8wwl8wk=
             ca_file: None,
             labels: Default::default(),
             timeout_s: 1,
+            prometheus: None,
         }
     }
 

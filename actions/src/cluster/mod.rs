@@ -14,6 +14,9 @@ pub use connect::install_tls;
 pub use kind::{KINDS, Kind, by_kind, by_word, nearest};
 pub use path::{is_dns_label, is_dns_subdomain};
 
+pub(crate) use answer::chain;
+
+use crate::metric::{MetricError, Prometheus, PrometheusConfig};
 use breaker::Breaker;
 use kind::Served;
 use serde::{Deserialize, Serialize};
@@ -46,6 +49,8 @@ pub struct ClusterConfig {
     /// Seconds for one call; watches and logs have their own.
     #[serde(default = "ten")]
     pub timeout_s: u64,
+    /// Who has measured it; none: no forecasts, no conditions on metrics.
+    pub prometheus: Option<PrometheusConfig>,
 }
 
 fn ten() -> u64 {
@@ -189,11 +194,15 @@ struct Inner {
     discovered: RwLock<HashMap<(String, String), Served>>,
     /// Of the last answered call; `u64::MAX` before there is one.
     latency_ms: AtomicU64,
+    prometheus: Option<Prometheus>,
 }
 
 impl Cluster {
     fn new(config: ClusterConfig) -> Cluster {
+        let prometheus =
+            config.prometheus.clone().map(|prometheus| Prometheus::new(&config.name, prometheus));
         Cluster(Arc::new(Inner {
+            prometheus,
             config,
             client: tokio::sync::Mutex::new(None),
             breaker: Mutex::new(Breaker::new()),
@@ -209,6 +218,11 @@ impl Cluster {
     /// From config.
     pub fn labels(&self) -> &BTreeMap<String, String> {
         &self.0.config.labels
+    }
+    /// Who has measured it.
+    pub fn prometheus(&self) -> Result<&Prometheus, MetricError> {
+        let none = || MetricError::NotConfigured { cluster: self.name().to_string() };
+        self.0.prometheus.as_ref().ok_or_else(none)
     }
     /// Label `production = "true"`.
     pub fn is_production(&self) -> bool {

@@ -11,6 +11,7 @@ use actions::{
     policy::{Policy, PolicyHandle},
 };
 use anyhow::Result;
+use jiff::Timestamp;
 use ledger::Actor;
 use std::{path::Path, process::ExitCode};
 
@@ -187,6 +188,7 @@ async fn clusters(config: &Config, report: &mut Report) {
                     health.latency_ms.map_or_else(String::new, |ms| format!(", answers in {ms} ms"));
                 report.good(&what, &format!("{version}{latency}{nodes}"));
                 rights(&clusters, &health.name, &what, report).await;
+                prometheus(&clusters, &health.name, report).await;
             }
             (_, trouble) => {
                 let text = trouble.clone().unwrap_or_else(|| "does not say its version".into());
@@ -215,5 +217,29 @@ async fn rights(clusters: &Clusters, name: &str, what: &str, report: &mut Report
             &format!("does not say what its credentials may do: {error}"),
             "let them create selfsubjectaccessreviews (ClusterRole system:basic-user)",
         ),
+    }
+}
+
+/// Nothing to say where none is configured: only forecasts and conditions on metrics need it.
+async fn prometheus(clusters: &Clusters, name: &str, report: &mut Report) {
+    let Ok(cluster) = clusters.get(name) else { return };
+    let Ok(prometheus) = cluster.prometheus() else { return };
+    let what = format!("prometheus of {name}");
+    match prometheus.look(Timestamp::now()).await {
+        Ok(look) if look.missing.is_empty() => {
+            let text =
+                format!("answers in {} ms, has what containers use and ask for", look.latency.as_millis());
+            report.good(&what, &text);
+        }
+        Ok(look) => {
+            let missing: Vec<String> =
+                look.missing.iter().map(|(metric, source)| format!("{metric} of {source}")).collect();
+            report.mind(
+                &what,
+                &format!("it answers, and has no {}", missing.join(", no ")),
+                "let it scrape them, or say in [[cluster.prometheus.query]] what to ask for instead",
+            );
+        }
+        Err(error) => report.bad(&what, &error.to_string(), "docs/METRICS.md shows the table"),
     }
 }

@@ -372,6 +372,13 @@ impl Raw {
             {
                 *path = base.join(&path);
             }
+            if let Some(prometheus) = &mut cluster.prometheus {
+                let wrong = |why| format!("[cluster.prometheus] of {}: {why}", cluster.name);
+                prometheus.check().map_err(wrong)?;
+                for path in prometheus.files() {
+                    *path = base.join(&path);
+                }
+            }
         }
         unique("[[cluster]] name", clusters.iter().map(|cluster| cluster.name.as_str()))?;
 
