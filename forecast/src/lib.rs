@@ -16,12 +16,15 @@
 //! never below zero for a series that cannot be; cost that grows linearly with length; a [`Refusal`] with its reason instead
 //! of a number nobody should trust. The method, its sources and its limits stand in `docs/FORECAST.md`.
 //!
-//! Deliberately not here: I/O, clocks, threads (callers forecast many series in parallel), time zones, charts, and any
-//! knowledge of what the numbers measure.
+//! [`capacity`] goes on from there: how many replicas, how large, on how many nodes.
+//!
+//! Deliberately not here: I/O, clocks, threads (callers forecast many series in parallel), time zones, charts, Kubernetes types, and
+//! (outside of [`capacity`]) any knowledge of what the numbers measure.
 
 mod answer;
 mod autoregression;
 mod basis;
+pub mod capacity;
 mod clean;
 mod combine;
 mod decompose;
