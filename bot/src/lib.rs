@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod names;
 pub mod notice;
 pub mod outbox;
+mod picture;
 pub mod press;
 pub mod prune;
 pub mod serve;

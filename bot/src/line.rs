@@ -7,6 +7,7 @@ use crate::{
     config::Room,
     draw,
     grammar::{AskLine, BREAK_GLASS, Context, Line, OwnLine, QueryLine, parse},
+    picture,
 };
 use actions::{
     gate::{Ballot, Submitted},
@@ -218,7 +219,13 @@ async fn query(app: &App, caller: &Caller, line: QueryLine) -> Result<Reply, Led
         line.query.answer(&cluster, line.namespace.as_deref(), &line.matches).await
     };
     let reply = match tokio::time::timeout(QUERY_DEADLINE, answer).await {
-        Ok(Ok(answer)) => Reply::said(Card { cluster: Some(badge), ..draw::answer(answer) }),
+        Ok(Ok(mut answer)) => {
+            let picture = match answer.plot.take() {
+                Some(plot) => picture::keep(&app.ledger, *plot, caller.now).await,
+                None => None,
+            };
+            Reply::said(Card { cluster: Some(badge), picture, ..draw::answer(answer) })
+        }
         Ok(Err(QueryError::Invalid(why))) => {
             Reply::wrong(Card { footer: Some(canonical.clone()), ..Card::titled(Tone::Bad, why) })
         }

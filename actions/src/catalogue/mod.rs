@@ -22,7 +22,7 @@ mod workload;
 pub(crate) use diff::{masked, yaml};
 pub(crate) use quantity::Quantity;
 pub(crate) use selector::{Requirement, Selector};
-pub(crate) use workload::{controller, pods_of};
+pub(crate) use workload::{accept, controller, pods_of};
 
 use crate::cluster::{self, Cluster, ClusterError};
 use futures::future::BoxFuture;

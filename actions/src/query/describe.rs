@@ -81,6 +81,7 @@ async fn describe(cluster: &Cluster, target: &ObjectRef) -> Result<Answer, Query
         fields: fields(&target.kind, &object, now),
         table: (!rows.is_empty()).then_some((header, rows)),
         code: (!sections.is_empty()).then(|| sections.join("\n")),
+        plot: None,
     })
 }
 

@@ -1,4 +1,4 @@
-//! Questions to a cluster, answered at once: `get`, `describe`, `logs`, `events`, `top`. One file per query, one line
+//! Questions to a cluster, answered at once: `get`, `describe`, `logs`, `events`, `top`, `forecast`. One file per query, one line
 //! each in [`queries`]. Queries change nothing and need no approval, but policy may refuse them.
 //!
 //! What people type never reaches a selector or a path as it is: selectors are parsed and written anew, names are
@@ -8,6 +8,7 @@ mod age;
 mod column;
 mod describe;
 mod events;
+mod forecast;
 mod get;
 mod logs;
 mod pod_status;
@@ -15,7 +16,10 @@ mod redact;
 mod selector;
 mod top;
 
-use crate::cluster::{Cluster, ClusterError};
+use crate::{
+    cluster::{Cluster, ClusterError},
+    metric::MetricError,
+};
 use futures::future::BoxFuture;
 
 /// A platform-neutral answer; the bot makes a card of it.
@@ -31,6 +35,25 @@ pub struct Answer {
     pub table: Option<(Vec<String>, Vec<Vec<String>>)>,
     /// Monospaced block (logs, YAML).
     pub code: Option<String>,
+    /// A picture to draw.
+    pub plot: Option<Box<Plot>>,
+}
+
+/// A forecast as it is to be drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plot {
+    /// What it is about.
+    pub title: String,
+    /// What is to be seen, for who cannot see it.
+    pub alt: String,
+    /// The history.
+    pub series: ::forecast::Series,
+    /// What is expected.
+    pub forecast: ::forecast::Forecast,
+    /// What there is room for, in the unit of the series.
+    pub capacity: Option<f64>,
+    /// What there would be room for after a proposed change.
+    pub proposal: Option<f64>,
 }
 
 /// Why there is no answer.
@@ -42,6 +65,9 @@ pub enum QueryError {
     /// The cluster could not be asked.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// Prometheus could not be asked.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
 }
 
 /// One question.
@@ -61,7 +87,7 @@ pub trait Query: Send + Sync {
 
 /// Every query to a cluster.
 pub fn queries() -> &'static [&'static dyn Query] {
-    &[&get::Get, &describe::Describe, &logs::Logs, &events::Events, &top::Top]
+    &[&get::Get, &describe::Describe, &logs::Logs, &events::Events, &top::Top, &forecast::ForecastLoad]
 }
 
 /// `prod-eu/shop`, or `prod-eu` for all namespaces and for what lives in none.

@@ -18,9 +18,9 @@ const LONGEST: usize = 6_000;
 /// The most rows of a table on a card.
 const MOST_ROWS: usize = 100;
 
-/// The answer to a query.
+/// The answer to a query, without its picture.
 pub fn answer(answer: Answer) -> Card {
-    let Answer { title, text, fields, table, code } = answer;
+    let Answer { title, text, fields, table, code, plot: _ } = answer;
     let mut footer = None;
     let table = table.map(|(header, mut rows)| {
         if rows.len() > MOST_ROWS {
