@@ -25,6 +25,7 @@ pub mod outbox;
 mod picture;
 pub mod press;
 pub mod prune;
+pub mod script;
 pub mod serve;
 pub mod slack;
 pub mod visible;

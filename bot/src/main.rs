@@ -1,5 +1,6 @@
 //! `petrel`.
 
 fn main() -> std::process::ExitCode {
-    bot::cli::main()
+    // First of all: it forks no thread and opens no file before the walls around a script stand.
+    sandbox::enter_if_asked().unwrap_or_else(bot::cli::main)
 }

@@ -8,4 +8,5 @@ mod doors;
 mod draw;
 mod grammar;
 mod people;
+mod script;
 mod slack;

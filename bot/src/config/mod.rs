@@ -2,6 +2,7 @@
 //! environment, secrets come from files or the environment and are never printed.
 
 mod room;
+mod sandbox;
 mod secret;
 
 pub use room::{Notice, Room};
@@ -45,6 +46,8 @@ pub struct Config {
     pub audit: Option<Audit>,
     /// `[runner]`.
     pub runner: Runner,
+    /// `[sandbox]`: in which commands of rules run.
+    pub sandbox: ::sandbox::Sandbox,
 }
 
 /// Where the console and the API listen.
@@ -239,6 +242,8 @@ struct Raw {
     audit: Option<RawAudit>,
     #[serde(default)]
     runner: RawRunner,
+    #[serde(default)]
+    sandbox: sandbox::Raw,
 }
 
 #[derive(Default, Deserialize)]
@@ -436,6 +441,7 @@ impl Raw {
             api: api.into_iter().map(|(name, token)| ApiToken { name, token }).collect(),
             audit,
             runner: Runner { concurrency, lease },
+            sandbox: self.sandbox.resolve()?,
         })
     }
 }

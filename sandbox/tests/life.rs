@@ -1,0 +1,79 @@
+//! The sandbox's own ends.
+
+use crate::stage::{until, whole, with_word};
+use rustix::process::{Pid, Signal, kill_process};
+use sandbox::Error;
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
+
+fn kill(pid: i32) {
+    kill_process(Pid::from_raw(pid).expect("a pid"), Signal::KILL).expect("a kill");
+}
+
+/// A script that stays, with a word to find it by.
+fn stay(word: &str) -> [String; 4] {
+    ["perl", "-e", "sleep 60", word].map(str::to_owned)
+}
+
+fn parent_of(pid: i32) -> i32 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("its state");
+    let after_name = stat.rsplit(") ").next().expect("fields");
+    after_name.split(' ').nth(1).and_then(|field| field.parse().ok()).expect("a parent")
+}
+
+#[tokio::test]
+async fn when_its_caller_is_killed_the_script_ends() {
+    let word = format!("orphan-{}", std::process::id());
+    let mut caller = Command::new(env!("CARGO_BIN_EXE_sandbox-try"))
+        .args(stay(&word))
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a caller");
+    until("the script runs", || !with_word(&word).is_empty()).await;
+    caller.kill().expect("a kill");
+    caller.wait().expect("its end");
+    until("the script is gone", || with_word(&word).is_empty()).await;
+}
+
+#[tokio::test]
+async fn when_a_half_of_the_sandbox_is_killed_the_script_ends_and_the_caller_hears_of_it() {
+    for outer in [true, false] {
+        let word = format!("half-{outer}-{}", std::process::id());
+        let words = stay(&word);
+        let running = tokio::spawn(async move { whole().run(&words).await });
+        until("the script runs", || !with_word(&word).is_empty()).await;
+        let inner = parent_of(with_word(&word)[0]);
+        kill(if outer { parent_of(inner) } else { inner });
+        let said = running.await.expect("it ended");
+        match said {
+            Err(Error::Lost(_)) if outer => {}
+            Ok(ran) if !outer => assert!(
+                matches!(ran.ended, sandbox::Ended::NotStarted(ref why) if why.contains("ended early")),
+                "{ran:?}"
+            ),
+            other => panic!("{other:?}"),
+        }
+        until("the script is gone", || with_word(&word).is_empty()).await;
+    }
+}
+
+#[tokio::test]
+async fn when_nobody_waits_any_more_the_script_ends() {
+    let word = format!("dropped-{}", std::process::id());
+    let words = stay(&word);
+    let running = tokio::spawn(async move { whole().run(&words).await });
+    until("the script runs", || !with_word(&word).is_empty()).await;
+    running.abort();
+    until("the script is gone", || with_word(&word).is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_script_cannot_say_in_our_place_how_it_ended() {
+    // Process 1 has the same user; were it not closed to the script, so would be our line.
+    let look = "ls -l /proc/1/fd 2>&1; echo x > /proc/1/fd/0";
+    let ran = crate::stage::sh(&whole(), look).await;
+    assert!(ran.stdout.text().contains("Permission denied"), "{ran:?}");
+    assert!(ran.ended != sandbox::Ended::Exited(0));
+}
