@@ -5,12 +5,14 @@ use crate::{app::App, config::Notice, draw};
 use jiff::Timestamp;
 use ledger::{DueNotice, LedgerError, Place, RequestState, Wake};
 use std::{collections::BTreeSet, time::Duration};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 /// A worker silent for so long is presumed dead.
 const LEASE: Duration = Duration::from_secs(10);
 /// The fallback when no wake arrives.
 const POLL: Duration = Duration::from_secs(1);
+/// After a wake, so that many changes at once cost one look.
+const GATHER: Duration = Duration::from_millis(50);
 /// Claimed at once.
 const BATCH: u32 = 32;
 
@@ -35,7 +37,11 @@ pub async fn work(app: App) {
         let woken = async {
             loop {
                 match wakes.recv().await {
-                    Ok(Wake::Request(_) | Wake::Lost) | Err(RecvError::Lagged(_)) => return,
+                    Ok(Wake::Request(_) | Wake::Lost) | Err(RecvError::Lagged(_)) => {
+                        tokio::time::sleep(GATHER).await;
+                        while matches!(wakes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
+                        return;
+                    }
                     Ok(_) => {}
                     Err(RecvError::Closed) => std::future::pending().await,
                 }

@@ -82,7 +82,10 @@ impl Ledger {
             // Which process holds a lock, for whoever looks into pg_stat_activity.
             .application_name(&format!("petrel-{}", std::process::id()))
             // A replica whose machine vanished must not hold row locks for the others to wait on.
-            .options([("idle_in_transaction_session_timeout", "30s")]);
+            .options([("idle_in_transaction_session_timeout", "30s")])
+            // Every statement that has parameters is found by its keys, whatever they are: planning it anew each time, as
+            // Postgres prefers for large statements, costs more than running it.
+            .options([("plan_cache_mode", "force_generic_plan")]);
         let pool = PgPoolOptions::new()
             .max_connections(to.connections)
             .acquire_timeout(Duration::from_secs(10))

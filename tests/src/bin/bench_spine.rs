@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 const RATE: u64 = 50;
 const SECONDS: u64 = 20;
-const WORKLOADS: usize = 100;
+const WORKLOADS: usize = 500;
 
 #[tokio::main]
 async fn main() -> Result<()> {
