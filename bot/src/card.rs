@@ -51,6 +51,20 @@ pub struct Table {
     pub links: Vec<String>,
 }
 
+impl Table {
+    /// The rows that lead somewhere: what each says first, and the path. Only plain words and paths, which mean nothing else in
+    /// any platform's markup: for doors whose tables cannot hold links.
+    pub fn ways(&self) -> impl Iterator<Item = (&str, &str)> {
+        let plain = |text: &str, also: &str| {
+            (1..=200).contains(&text.len())
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || also.contains(c))
+        };
+        let rows = self.rows.iter().zip(&self.links);
+        let pairs = rows.filter_map(|(row, path)| Some((row.first()?.as_str(), path.as_str())));
+        pairs.filter(move |(says, path)| plain(says, "-") && path.starts_with('/') && plain(path, "/-"))
+    }
+}
+
 /// A drawing that the ledger keeps (`Ledger::picture`) as SVG and as PNG.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Picture {
@@ -144,5 +158,19 @@ impl Card {
             digest: None,
             once: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_no_markup_anywhere_leads_somewhere() {
+        let rows =
+            ["019a-b", "<b>", "[x](y)", "019c", "", "019d"].map(|cell| vec![cell.to_string()]).to_vec();
+        let links = ["/requests/1", "/requests/2", "/requests/3", "//evil.example)", "/requests/5"];
+        let table = Table { header: Vec::new(), rows, links: links.map(String::from).to_vec() };
+        assert_eq!(table.ways().collect::<Vec<_>>(), [("019a-b", "/requests/1")]);
     }
 }

@@ -22,7 +22,7 @@ const FIRST_ANSWER: Duration = Duration::from_millis(2_500);
 const TRIES: i64 = 10;
 
 /// How often events of dead processes are looked for.
-const RESCUE_EVERY: Duration = Duration::from_secs(5);
+const RESCUE_EVERY: Duration = Duration::from_secs(2);
 
 /// What became of a line or click.
 #[derive(Clone, Debug, PartialEq)]

@@ -28,4 +28,5 @@ pub mod prune;
 pub mod script;
 pub mod serve;
 pub mod slack;
+mod tried;
 pub mod visible;

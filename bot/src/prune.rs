@@ -25,7 +25,7 @@ pub async fn work(app: App) {
             () = tokio::time::sleep(wait) => {}
         }
         wait = EVERY;
-        match prune(&app).await {
+        match prune(&app, Timestamp::now()).await {
             Ok(0) => {}
             Ok(gone) => tracing::info!(gone, "took away chat rows that were over"),
             Err(error) => tracing::warn!(%error, "could not take away what is over"),
@@ -33,11 +33,12 @@ pub async fn work(app: App) {
     }
 }
 
-async fn prune(app: &App) -> Result<u64, LedgerError> {
+/// All that is over at `now`, batch by batch, unless another replica does it; how many rows went.
+pub async fn prune(app: &App, now: Timestamp) -> Result<u64, LedgerError> {
     let mut gone = 0;
     // Asked for again before each batch, which also renews it.
     while let Some(lease) = app.ledger.take_lease("prune", &app.worker, LEASE).await? {
-        let batch = app.ledger.prune(Retention::default(), BATCH, Timestamp::now()).await?;
+        let batch = app.ledger.prune(Retention::default(), BATCH, now).await?;
         gone += batch;
         if batch == 0 || app.stop.is_cancelled() {
             app.ledger.give_lease(&lease).await?;

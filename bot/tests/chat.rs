@@ -1,6 +1,6 @@
 //! A chat room, a real database, a practice cluster and every worker of one replica: post a line, look at the room.
 
-use bot::{app::App, card::Card, config::Config, draw, inbox, inbox::Handled, serve};
+use bot::{app::App, card::Card, config::Config, draw, inbox, inbox::Handled, prune, serve};
 use jiff::Timestamp;
 use ledger::*;
 use practice::{Practice, PracticeConfig};
@@ -351,6 +351,30 @@ async fn what_a_dead_process_took_in_is_handled_once_by_another() {
     let requests =
         world.app.ledger.requests(&RequestFilter { limit: 10, ..RequestFilter::default() }).await.unwrap();
     assert_eq!(requests.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_replica_takes_away_all_that_is_over_batch_by_batch() {
+    let world = World::new("chat_prune").await;
+    let (ledger, place) = (&world.app.ledger, ops());
+    for n in 0..600 {
+        let event = Event::Line { text: "help".into() };
+        let inbound = world.receive(&n.to_string(), "ann", &event, "w", inbox::LEASE).await.unwrap();
+        ledger.handled(&inbound).await.unwrap();
+    }
+    ledger.room_line("line", &place, &actor("ann"), "help", Timestamp::now()).await.unwrap();
+    let in_a_week = Timestamp::now() + jiff::SignedDuration::from_hours(8 * 24);
+    let other = ledger.take_lease("prune", "another", inbox::LEASE).await.unwrap().unwrap();
+    assert_eq!(prune::prune(&world.app, in_a_week).await.unwrap(), 0, "another replica does it");
+    ledger.give_lease(&other).await.unwrap();
+    assert_eq!(prune::prune(&world.app, Timestamp::now()).await.unwrap(), 0, "nothing is old");
+    assert_eq!(prune::prune(&world.app, in_a_week).await.unwrap(), 600, "more than one batch");
+    assert_eq!(
+        ledger.room(&place, &actor("ann"), None, 9).await.unwrap().len(),
+        1,
+        "rooms are kept for longer"
+    );
+    assert!(ledger.take_lease("prune", "another", inbox::LEASE).await.unwrap().is_some(), "it is given back");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -340,6 +340,34 @@ async fn who_has_a_token_but_is_not_in_the_policy_sees_nothing() {
 }
 
 #[tokio::test]
+async fn who_has_a_token_and_brings_a_code_from_a_chat_is_somebody_from_then_on() {
+    let world = world("console_link").await;
+    let eve = world.sign_in("eve").await;
+    let csrf = eve.csrf().await;
+    let code = async |code: &str, csrf: &str| {
+        eve.post("/people/link", &[("csrf", csrf), ("code", code)], "text/html").await
+    };
+    let offer = LinkOffer {
+        person: Person("bob".into()),
+        actor: "slack:T1:UBOB".parse().unwrap(),
+        place: Some(Place("slack:T1:C1".into())),
+        key: "k".into(),
+    };
+    let hash: CodeHash =
+        sha2::Digest::finalize(<sha2::Sha256 as sha2::Digest>::new_with_prefix("K7QFM2XD9TRA")).into();
+    let lasts = jiff::SignedDuration::from_mins(10);
+    assert!(world.app.ledger.offer_link(&offer, &hash, lasts, Timestamp::now()).await.unwrap());
+    assert_eq!(code("K7QF-M2XD-9TRA", "forged").await.status, StatusCode::FORBIDDEN);
+    let wrong = code("K7QF-M2XD-9TRB", &csrf).await;
+    assert!(wrong.status == StatusCode::FORBIDDEN && wrong.text.contains("does not count"), "{}", wrong.text);
+    assert_eq!(code("k7qf-m2xd-9tra", &csrf).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(eve.get("/").await.status, StatusCode::OK);
+    let who = world.app.gate.who(&"console:eve".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(who.person, Person("bob".into()));
+    assert_eq!(code("K7QF-M2XD-9TRB", &csrf).await.status, StatusCode::SEE_OTHER, "bob needs no code");
+}
+
+#[tokio::test]
 async fn the_session_cookie_is_strict_and_out_of_reach_of_scripts() {
     let world = world("console_cookie").await;
     let page = world.stranger().post("/sign-in", &[("token", "token-of-ann-0123456789")], "text/html").await;

@@ -2,7 +2,11 @@
 
 use crate::support::{eventually, fresh, owner};
 use jiff::Timestamp;
-use ledger::{Actor, Arrival, CardSubject, Delivery, Event, Ledger, Place, RequestId, Take, Wake};
+use ledger::{
+    Actor, Arrival, CardSubject, Connect, Delivery, Event, GatewaySession, Ledger, Place, RequestId, Take,
+    Wake,
+    private::{PrivatePostgres, test_dir},
+};
 use serde_json::json;
 use std::time::Duration;
 
@@ -258,6 +262,56 @@ async fn a_lease_has_one_holder_and_its_epoch_grows_with_each_change() {
     assert_eq!(take("third", LONG).await, None, "a lost lease cannot be given back");
     take("other", DEAD).await.expect("renewed for no time at all");
     assert_eq!(take("third", LONG).await.expect("it ran out").epoch, other.epoch + 1);
+}
+
+#[tokio::test]
+async fn what_a_dead_process_took_in_is_claimed_at_once_and_what_a_living_one_handles_is_not() {
+    let server = PrivatePostgres::join(&test_dir()).await.unwrap();
+    let (url, _) = server.database("orphaned").await.unwrap();
+    let connect = async || Ledger::connect(&Connect { url: url.clone(), connections: 2 }).await.unwrap();
+    let (first, heir) = (connect().await, connect().await);
+    let arrival =
+        Arrival { key: "k".into(), actor: ann(), place: ops(), event: line("help"), reply_to: None };
+    let inbound = first.receive(&arrival, "first", LONG, Timestamp::UNIX_EPOCH).await.unwrap().unwrap();
+    assert_eq!(heir.claim_inbox("heir", LONG, 9).await.unwrap(), [], "it is being handled");
+    first.close().await;
+    let claimed = eventually("the first one's connections to be gone", async || {
+        heir.claim_inbox("heir", LONG, 9).await.unwrap().pop()
+    })
+    .await;
+    assert_eq!((claimed.id, claimed.token), (inbound.id, inbound.token + 1));
+    assert_eq!(heir.claim_inbox("third", LONG, 9).await.unwrap(), [], "it is handled again");
+}
+
+#[tokio::test]
+async fn the_lease_of_a_process_that_is_gone_is_inherited_at_once_and_of_no_other() {
+    let server = PrivatePostgres::join(&test_dir()).await.unwrap();
+    let (url, _) = server.database("inherited").await.unwrap();
+    let connect = async || Ledger::connect(&Connect { url: url.clone(), connections: 2 }).await.unwrap();
+    let (listener, heir) = (connect().await, connect().await);
+    let held = listener.take_lease("gateway", "listener", LONG).await.unwrap().expect("nobody holds it");
+    assert_eq!(heir.inherit_lease("gateway", "heir", LONG).await.unwrap(), None, "it lives");
+    assert_eq!(heir.inherit_lease("other", "heir", LONG).await.unwrap(), None, "there is nothing to inherit");
+    let session = |seq| GatewaySession {
+        session: "s".into(),
+        bot: "9".into(),
+        url: Some("wss://resume.example".into()),
+        seq: Some(seq),
+    };
+    assert!(listener.keep_gateway_session(&held, "app", &session(7)).await.unwrap());
+    let late = listener.clone();
+    listener.close().await;
+    let inherited = eventually("the listener's connections to be gone", async || {
+        heir.inherit_lease("gateway", "heir", LONG).await.unwrap()
+    })
+    .await;
+    assert_eq!((inherited.holder.as_str(), inherited.epoch), ("heir", held.epoch + 1));
+    assert!(late.ping().await.is_err());
+    assert!(!heir.keep_gateway_session(&held, "app", &session(9)).await.unwrap(), "that lease is over");
+    assert_eq!(heir.gateway_session("app").await.unwrap(), Some(session(7)));
+    assert!(heir.keep_gateway_session(&inherited, "app", &session(8)).await.unwrap());
+    assert_eq!(heir.gateway_session("app").await.unwrap(), Some(session(8)));
+    assert_eq!(heir.gateway_session("another").await.unwrap(), None);
 }
 
 #[tokio::test]

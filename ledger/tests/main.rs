@@ -2,6 +2,7 @@
 
 mod ceiling;
 mod chat;
+mod migration;
 mod people;
 mod private;
 mod request;

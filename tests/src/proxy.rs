@@ -151,7 +151,8 @@ async fn forward(client: TcpStream, socket: PathBuf, shared: Arc<Shared>) -> Res
             from_client.read_exact(&mut startup).await?;
             to_server.write_u32(length).await?;
             to_server.write_all(&startup).await?;
-            let pid = pid_of(&startup).context("no application_name petrel-<pid> in the startup message")?;
+            let pid = pid_of(&startup)
+                .context("no application_name petrel-<pid>-<random> in the startup message")?;
             talk.lock().unwrap().pid = pid;
             loop {
                 let (kind, body) = message(&mut from_client).await?;
@@ -250,11 +251,12 @@ fn springs(shared: &Shared, label: &str, side: Side, pid: u32) -> bool {
     }
 }
 
-/// Petrel tells the server its process id as `application_name=petrel-<pid>`.
+/// Petrel tells the server its process id as `application_name=petrel-<pid>-<random>`.
 fn pid_of(startup: &[u8]) -> Option<u32> {
     let words: Vec<_> = startup.get(4..)?.split(|byte| *byte == 0).collect();
     let name = words.chunks(2).find(|pair| pair[0] == b"application_name")?.get(1)?;
-    std::str::from_utf8(name).ok()?.strip_prefix("petrel-")?.parse().ok()
+    let (pid, _) = std::str::from_utf8(name).ok()?.strip_prefix("petrel-")?.split_once('-')?;
+    pid.parse().ok()
 }
 
 fn cstring(bytes: &[u8]) -> Option<(&[u8], &[u8])> {

@@ -1,6 +1,6 @@
 //! The web console, a chat room first: server-rendered pages that work without JavaScript and come alive with it.
 //!
-//! Promises: nothing is shown to who is not signed in and known to policy; nothing is done by a form that is not from a
+//! Promises: nothing is shown to who is not signed in and known to policy (but how to become known); nothing is done by a form that is not from a
 //! page of the same session; what people and clusters wrote is shown and never obeyed; a click or line is durable before
 //! it is acknowledged.
 //!
@@ -20,6 +20,7 @@ mod requests;
 mod room;
 mod session;
 mod sign_in;
+mod stranger;
 
 #[cfg(test)]
 mod preview;
@@ -53,6 +54,7 @@ pub fn router() -> Router<App> {
         .route("/help", get(help::page_of))
         .route("/sign-in", get(sign_in::page).post(sign_in::submit))
         .route("/sign-out", post(sign_in::leave))
+        .route("/people/link", post(stranger::link))
         .route("/pictures/{file}", get(picture::file))
         .route("/static/{file}", get(assets::file))
         .fallback(|| async { Problem::NotFound("There is no such page.") })

@@ -1,6 +1,10 @@
 //! What the console answers when it cannot do what was asked.
 
-use super::draw::{icon, layout};
+use super::{
+    draw::{icon, layout},
+    session::Holder,
+    stranger,
+};
 use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Redirect, Response},
@@ -18,7 +22,7 @@ pub enum Problem {
     /// As `SignIn`, for the script.
     SignedOut,
     /// Signed in, but policy does not know this actor.
-    Stranger(String),
+    Stranger(Holder),
     /// Not from a page of this session.
     Forged,
     /// The form or address makes no sense.
@@ -50,13 +54,10 @@ impl IntoResponse for Problem {
             Problem::SignedOut => {
                 (StatusCode::UNAUTHORIZED, "Signed out", "Your session is over; sign in again.".into())
             }
-            Problem::Stranger(actor) => (
-                StatusCode::FORBIDDEN,
-                "Not in the policy file",
-                format!(
-                    "The policy file names nobody with the identity {actor}. Ask whoever keeps it to add you."
-                ),
-            ),
+            Problem::Stranger(holder) => {
+                let page = stranger::draw(&holder, None);
+                return (StatusCode::FORBIDDEN, [(header::CACHE_CONTROL, "no-store")], page).into_response();
+            }
             Problem::Forged => (
                 StatusCode::FORBIDDEN,
                 "Not from this session",

@@ -35,6 +35,17 @@ pub struct Viewer {
     pub expires: Timestamp,
 }
 
+/// Whose token it is that somebody has signed in with, whether policy knows them or not.
+#[derive(Clone, Debug)]
+pub struct Holder {
+    /// `console:ann`.
+    pub actor: Actor,
+    /// As [`Viewer::csrf`].
+    pub csrf: String,
+    /// As [`Viewer::expires`].
+    expires: Timestamp,
+}
+
 /// What a cookie says, once its signature has been found good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Session {
@@ -140,23 +151,31 @@ fn cookie_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     pairs.find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
-impl FromRequestParts<App> for Viewer {
+impl FromRequestParts<App> for Holder {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Viewer, Problem> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Holder, Problem> {
         let now = Timestamp::now();
         let session = cookie_value(&parts.headers, cookie_name(app))
             .and_then(|cookie| Session::verify(cookie, now, |person| token_of(app, person)));
         let Some((session, token)) = session else { return Err(sign_in_first(parts)) };
-        let actor: Actor = format!("console:{}", session.person)
-            .parse()
-            .map_err(|_| Problem::Stranger(session.person.clone()))?;
-        // Asked each time: whoever is taken out of the policy file is out at once.
-        let Ok(who) = app.gate.who(&actor).await? else {
-            return Err(Problem::Stranger(actor.to_string()));
+        let Ok(actor) = format!("console:{}", session.person).parse() else {
+            return Err(Problem::Bad(format!("{} cannot be a name in the console", session.person)));
         };
         let expires = Timestamp::from_second(session.expires).unwrap_or(now);
-        Ok(Viewer { actor, name: who.person.0, groups: who.groups, csrf: session.csrf(token), expires })
+        Ok(Holder { actor, csrf: session.csrf(token), expires })
+    }
+}
+
+impl FromRequestParts<App> for Viewer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Viewer, Problem> {
+        let holder = Holder::from_request_parts(parts, app).await?;
+        // Asked each time: whoever is taken out of the policy file is out at once.
+        let Ok(who) = app.gate.who(&holder.actor).await? else { return Err(Problem::Stranger(holder)) };
+        let Holder { actor, csrf, expires } = holder;
+        Ok(Viewer { actor, name: who.person.0, groups: who.groups, csrf, expires })
     }
 }
 
@@ -176,7 +195,25 @@ fn sign_in_first(Parts { headers, uri, method, .. }: &Parts) -> Problem {
 
 /// A form that came from a page of this session: same origin, and with the session's own token.
 #[derive(Debug)]
-pub struct Signed<T>(pub Viewer, pub T);
+pub struct Signed<T, By = Viewer>(pub By, pub T);
+
+/// Whoever has a session, and so forms of their own.
+pub trait SignedIn: FromRequestParts<App, Rejection = Problem> + Send {
+    /// What goes with their forms.
+    fn csrf(&self) -> &str;
+}
+
+impl SignedIn for Viewer {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
+}
+
+impl SignedIn for Holder {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
+}
 
 #[derive(Deserialize)]
 struct Form<T> {
@@ -185,7 +222,7 @@ struct Form<T> {
     fields: T,
 }
 
-impl<T: DeserializeOwned> FromRequest<App> for Signed<T> {
+impl<T: DeserializeOwned, By: SignedIn> FromRequest<App> for Signed<T, By> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
@@ -193,16 +230,16 @@ impl<T: DeserializeOwned> FromRequest<App> for Signed<T> {
             return Err(Problem::Forged);
         }
         let (mut parts, body) = request.into_parts();
-        let viewer = Viewer::from_request_parts(&mut parts, app).await?;
+        let by = By::from_request_parts(&mut parts, app).await?;
         let body = Bytes::from_request(Request::from_parts(parts.clone(), body), app);
         let body = body.await.map_err(|error| Problem::Bad(error.to_string()))?;
         // As axum's own Form does it.
         let form = axum::Form::<Form<T>>::from_request(Request::from_parts(parts, body.into()), app).await;
         let axum::Form(form) = form.map_err(|error| Problem::Bad(error.to_string()))?;
-        if !bool::from(form.csrf.as_bytes().ct_eq(viewer.csrf.as_bytes())) {
+        if !bool::from(form.csrf.as_bytes().ct_eq(by.csrf().as_bytes())) {
             return Err(Problem::Forged);
         }
-        Ok(Signed(viewer, form.fields))
+        Ok(Signed(by, form.fields))
     }
 }
 

@@ -64,6 +64,11 @@ impl Failed {
         }
     }
 
+    /// Surely nothing was made.
+    pub fn left_nothing(&self) -> bool {
+        !matches!(self, Failed::Lost { .. } | Failed::Refused { status: 500.., .. })
+    }
+
     /// Is it a refusal with this status?
     pub fn is_status(&self, wanted: u16) -> bool {
         matches!(self, Failed::Refused { status, .. } if *status == wanted)
@@ -121,6 +126,16 @@ pub struct Post {
     pub png: Option<Vec<u8>>,
 }
 
+impl Post {
+    /// Put in another's place, it takes away the picture that was there.
+    fn instead(mut self) -> Post {
+        if self.png.is_none() {
+            self.body["attachments"] = json!([]);
+        }
+        self
+    }
+}
+
 impl From<Value> for Post {
     fn from(body: Value) -> Post {
         Post { body, png: None }
@@ -176,7 +191,7 @@ impl Api {
     /// Edits one of the bot's own messages.
     pub async fn edit(&self, channel: &str, message: &str, body: &Post) -> Result<String, Failed> {
         let path = format!("channels/{channel}/messages/{message}");
-        let body = Some(body.clone());
+        let body = Some(body.clone().instead());
         self.made(self.bot("edit a message", Method::PATCH, path, "PATCH channels/messages", channel, body))
             .await
     }
@@ -220,7 +235,7 @@ impl Api {
     /// Fills the first answer, or edits it.
     pub async fn edit_original(&self, token: &str, message: &Post) -> Result<String, Failed> {
         let path = format!("webhooks/{}/{token}/messages/@original", self.application);
-        let body = Some(message.clone());
+        let body = Some(message.clone().instead());
         self.made(self.webhook("fill an answer", Method::PATCH, path, "PATCH webhooks/messages", token, body))
             .await
     }
@@ -345,7 +360,7 @@ impl Api {
             Err(Hold::Limit(wait)) => return Err(Failed::Limited(wait)),
         }
         let what = call.what;
-        let lost = |error: reqwest::Error| Failed::Lost { what, why: error.without_url().to_string() };
+        let lost = |error: reqwest::Error| Failed::Lost { what, why: chain(&error.without_url()) };
         let mut request = self.http.request(call.method, format!("{}/{}", self.base, call.path));
         if call.route.as_bot {
             request = request.header("authorization", format!("Bot {}", self.token.expose_secret()));
@@ -400,6 +415,11 @@ fn form(boundary: &str, body: &Value, png: &[u8]) -> Vec<u8> {
     form.extend_from_slice(png);
     form.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
     form
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn limits(headers: &HeaderMap) -> Limits {

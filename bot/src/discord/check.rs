@@ -28,23 +28,27 @@ pub async fn check(config: &Config) -> Vec<Checked> {
     let bot = match api.read("say who the bot is", "users/@me".into()).await {
         Ok(bot) => bot,
         Err(error) => {
-            let mend = match error {
-                Failed::Token(_) | Failed::Refused { status: 401, .. } => {
-                    "put the bot's token (developer portal, page Bot, Reset Token) into the token file; it is not the client secret"
+            return vec![match error {
+                Failed::Token(_) | Failed::Refused { status: 401, .. } => bad(
+                    "discord",
+                    "the bot's token is not accepted".into(),
+                    "put the one from the developer portal (page Bot, Reset Token) into the token file; it is not the client secret",
+                ),
+                _ => {
+                    let mend = format!("can this machine reach {}?", discord.api_url);
+                    bad("discord", error.to_string(), &mend)
                 }
-                _ => "check api_url and the way to it",
-            };
-            return vec![bad("discord", error.to_string(), mend)];
+            }];
         }
     };
     let name = bot["username"].as_str().unwrap_or("?");
     found.push(good("discord", format!("the token is good; the bot is {name}")));
-    application(&api, discord, &mut found).await;
+    let invite = invite(&application(&api, discord, &mut found).await);
     gateway(&api, &mut found).await;
     for guild in &discord.guilds {
-        in_guild(&api, guild, &mut found).await;
+        in_guild(&api, guild, &invite, &mut found).await;
     }
-    commands(&api, &discord.guilds, &mut found).await;
+    commands(&api, &discord.guilds, &invite, &mut found).await;
     for room in config.rooms.iter().filter(|room| room.place.platform() == "discord") {
         if let Some((guild, channel)) = room.place.room().split_once(':')
             && guild != DIRECT
@@ -55,19 +59,21 @@ pub async fn check(config: &Config) -> Vec<Checked> {
     found
 }
 
-async fn application(api: &Api, config: &super::Config, found: &mut Vec<Checked>) {
+/// Compares what is configured with whose token it is; the id of that application.
+async fn application(api: &Api, config: &super::Config, found: &mut Vec<Checked>) -> String {
     let application = match api.read("describe the application", "applications/@me".into()).await {
         Ok(application) => application,
         Err(error) => {
-            return found.push(mind(
+            found.push(mind(
                 "discord",
                 error.to_string(),
                 "try again; the application's id and key could not be compared",
             ));
+            return config.application_id.clone();
         }
     };
-    if application["id"].as_str() != Some(config.application_id.as_str()) {
-        let id = application["id"].as_str().unwrap_or("?");
+    let id = application["id"].as_str().unwrap_or("?").to_string();
+    if id != config.application_id {
         let text = format!("application_id is {}, and the token belongs to {id}", config.application_id);
         found.push(bad("discord", text, "take both from the same application"));
     }
@@ -81,7 +87,7 @@ async fn application(api: &Api, config: &super::Config, found: &mut Vec<Checked>
                 "set public_key, or empty Interactions Endpoint URL (page General Information)",
             ));
         }
-        return;
+        return id;
     };
     match application["verify_key"].as_str() {
         Some(theirs) if theirs == hex::encode(key.as_bytes()) => {}
@@ -105,6 +111,7 @@ async fn application(api: &Api, config: &super::Config, found: &mut Vec<Checked>
             "interactions come by the gateway (no Interactions Endpoint URL is set)".into(),
         )),
     }
+    id
 }
 
 async fn gateway(api: &Api, found: &mut Vec<Checked>) {
@@ -120,17 +127,24 @@ async fn gateway(api: &Api, found: &mut Vec<Checked>) {
     }
 }
 
-async fn in_guild(api: &Api, guild: &str, found: &mut Vec<Checked>) {
+async fn in_guild(api: &Api, guild: &str, invite: &str, found: &mut Vec<Checked>) {
     let what = format!("discord guild {guild}");
     match api.read("describe a guild", format!("guilds/{guild}")).await {
         Ok(described) => {
             found.push(good(&what, format!("the bot is in {}", described["name"].as_str().unwrap_or("it"))))
         }
-        Err(error) => found.push(bad(&what, error.to_string(), &invite(api))),
+        Err(error) => {
+            let why = if error.is_status(403) || error.is_status(404) {
+                "the bot is not in it".into()
+            } else {
+                error.to_string()
+            };
+            found.push(bad(&what, why, invite));
+        }
     }
 }
 
-async fn commands(api: &Api, guilds: &[String], found: &mut Vec<Checked>) {
+async fn commands(api: &Api, guilds: &[String], invite: &str, found: &mut Vec<Checked>) {
     let scopes: Vec<Option<&str>> = if guilds.is_empty() {
         vec![None]
     } else {
@@ -147,7 +161,11 @@ async fn commands(api: &Api, guilds: &[String], found: &mut Vec<Checked>) {
                 "/petrel is not registered as it is now".into(),
                 "`petrel serve` does it when it starts",
             )),
-            Err(error) => found.push(bad(&what, error.to_string(), &invite(api))),
+            Err(error) if error.is_status(403) || error.is_status(404) => {
+                let why = "/petrel cannot be registered there; the bot was invited without applications.commands, or not at all";
+                found.push(bad(&what, why.into(), invite));
+            }
+            Err(error) => found.push(bad(&what, error.to_string(), "try again")),
         }
     }
 }
@@ -157,11 +175,17 @@ async fn in_channel(api: &Api, bot: &Value, guild: &str, channel: &str, found: &
     let described = match api.read("describe a channel", format!("channels/{channel}")).await {
         Ok(described) => described,
         Err(error) => {
-            return found.push(bad(
-                &what,
-                error.to_string(),
-                "check the id, and let the bot see the channel",
-            ));
+            let (why, mend) = match error {
+                Failed::Refused { status: 403, .. } => (
+                    "the bot may not see it".into(),
+                    "give it View Channel there, in the channel's permissions",
+                ),
+                Failed::Refused { status: 404, .. } => {
+                    ("there is no such channel".into(), "copy both ids again")
+                }
+                error => (error.to_string(), "try again"),
+            };
+            return found.push(bad(&what, why, mend));
         }
     };
     let name = described["name"].as_str().unwrap_or(channel);
@@ -234,10 +258,9 @@ fn allowed(guild: &str, bot: &str, roles: &Value, member: &Value, channel: &Valu
 }
 
 /// What a first-timer opens in a browser.
-fn invite(api: &Api) -> String {
+fn invite(application: &str) -> String {
     format!(
-        "invite it: https://discord.com/oauth2/authorize?client_id={}&scope=bot+applications.commands&permissions={}",
-        api.application_id(),
+        "invite it: https://discord.com/oauth2/authorize?client_id={application}&scope=bot+applications.commands&permissions={}",
         PERMISSIONS.bits()
     )
 }

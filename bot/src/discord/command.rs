@@ -88,10 +88,13 @@ pub async fn register(api: &Api, guilds: &[String]) -> Result<bool, Failed> {
         guilds => guilds.iter().map(|guild| Some(guild.as_str())).collect(),
     };
     for scope in scopes {
-        if !is_same(&api.commands(scope).await?, &wanted) {
-            api.set_commands(scope, &wanted).await?;
-            changed = true;
+        match api.commands(scope).await {
+            Ok(there) if is_same(&there, &wanted) => continue,
+            Err(failed) if !(failed.is_status(404) || failed.is_status(405)) => return Err(failed),
+            // Other, or where it cannot be read.
+            _ => api.set_commands(scope, &wanted).await?,
         }
+        changed = true;
     }
     Ok(changed)
 }

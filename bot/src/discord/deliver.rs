@@ -1,8 +1,9 @@
 //! Outwards: where a card goes, and how it is found again.
 //!
 //! The answer to an interaction fills its first answer (`@original`), which may be tried any number of times. Every other
-//! message is posted by the bot with a nonce made of the card and the place: within some minutes Discord itself gives the same
-//! message again; later it is looked for among the channel's newest. Edits go by the bot's own token, so they work hours later.
+//! message is posted by the bot with a nonce made of the card and the place, for which Discord itself gives the same message again
+//! within some minutes. After a try whose answer was lost it is looked for among the channel's newest first. Edits go by the bot's
+//! own token, so they work hours later.
 //!
 //! What is for one person alone follows the interaction up as a message that only they see. After a first answer that all see,
 //! Discord would make the first follow-up that answer, for all to see; so the first answer is taken away before. Without a
@@ -32,8 +33,6 @@ use std::time::Duration;
 const TOKEN_LASTS: SignedDuration = SignedDuration::from_secs(14 * 60 + 30);
 /// For so long Discord may not have heard of our first answer yet.
 const ANSWER_ARRIVES: SignedDuration = SignedDuration::from_secs(5);
-/// Discord remembers a nonce for "some minutes".
-const NONCE_LASTS: SignedDuration = SignedDuration::from_secs(120);
 /// Between tries of what is not allowed; it doubles.
 const FIRST_REST: Duration = Duration::from_secs(60);
 /// At most.
@@ -54,16 +53,23 @@ impl Door for Discord {
         card: &'a Card,
     ) -> BoxFuture<'a, Result<String, Undelivered>> {
         Box::pin(async move {
-            let put = self.put(delivery, card, Timestamp::now()).await;
+            let address = |path: &str| self.address(path);
+            let message = self.with_picture(draw::message(card, &address), card).await;
+            let put = match self.put(delivery, message, Timestamp::now()).await {
+                Err(failed) if failed.is_status(400) => {
+                    tracing::warn!(card.id = %delivery.card, place = %delivery.place, %failed,
+                        "discord does not take the card as it is drawn; saying it in words");
+                    self.put(delivery, draw::words(card, &address).into(), Timestamp::now()).await
+                }
+                put => put,
+            };
             put.map_err(|failed| undelivered(&failed, delivery.attempts))
         })
     }
 }
 
 impl Discord {
-    async fn put(&self, delivery: &Delivery, card: &Card, now: Timestamp) -> Result<String, Failed> {
-        let address = |path: &str| self.address(path);
-        let message = self.with_picture(draw::message(card, &address), card).await;
+    async fn put(&self, delivery: &Delivery, message: Post, now: Timestamp) -> Result<String, Failed> {
         let room = delivery.place.room().split_once(':');
         let (guild, channel) = room.ok_or(Failed::Lost {
             what: "find a channel",
@@ -73,7 +79,7 @@ impl Discord {
         let handle = handle.and_then(|reply| {
             Some((Handle::read(&reply.to)?, now.duration_since(reply.at) < ANSWER_ARRIVES))
         });
-        let sending = Sending { delivery, channel, message, handle, now };
+        let sending = Sending { delivery, channel, message, handle };
         if delivery.key.as_deref().is_some_and(|key| key.ends_with(":wait")) {
             return self.wait(&sending).await;
         }
@@ -146,25 +152,28 @@ impl Discord {
 
     async fn post(&self, sending: &Sending<'_>) -> Result<String, Failed> {
         let delivery = sending.delivery;
-        // A card that changes begins its attempts anew; the token says whether an earlier claim may have posted it.
-        let tried = delivery.token > 1;
-        if tried
-            && sending.age() > NONCE_LASTS
-            && let Some(id) = self.find(sending, sending.channel).await
-        {
+        let nonce = nonce(delivery, "");
+        let may_be_there = self.tried.may_be_there(delivery);
+        if may_be_there && let Some(id) = self.find(sending, &nonce).await {
             return self.api.edit(sending.channel, &id, &sending.message).await;
         }
-        let id = self.api.post(sending.channel, &nonce(delivery, ""), &sending.message).await?;
-        match (tried, &delivery.subject) {
-            // Within its time the nonce gives the message of the earlier try, as it was drawn then.
-            (true, CardSubject::Request(_)) => self.api.edit(sending.channel, &id, &sending.message).await,
-            _ => Ok(id),
+        self.tried.begin(delivery);
+        let posted = self.api.post(sending.channel, &nonce, &sending.message).await;
+        if posted.as_ref().is_err_and(Failed::left_nothing) {
+            self.tried.left_nothing(delivery);
+        }
+        match (may_be_there, &delivery.subject) {
+            // The nonce may have given the message of the earlier try, as it was drawn then.
+            (true, CardSubject::Request(_)) => {
+                self.api.edit(sending.channel, &posted?, &sending.message).await
+            }
+            _ => posted,
         }
     }
 
     /// The message of an earlier try whose answer was lost.
-    async fn find(&self, sending: &Sending<'_>, channel: &str) -> Option<String> {
-        let recent = match self.api.recent(channel).await {
+    async fn find(&self, sending: &Sending<'_>, nonce: &str) -> Option<String> {
+        let recent = match self.api.recent(sending.channel).await {
             Ok(recent) => recent,
             Err(error) => {
                 tracing::debug!(%error, "cannot look for an earlier message");
@@ -188,7 +197,7 @@ impl Discord {
         let found = recent.iter().find(|message| {
             message["author"]["id"].as_str() == Some(self.api.application_id())
                 && is_later(message["id"].as_str().unwrap_or_default(), sending.delivery)
-                && (of_request(message) || of_words(message))
+                && (message["nonce"] == nonce || of_request(message) || of_words(message))
         });
         found.and_then(|message| message["id"].as_str().map(str::to_string))
     }
@@ -249,14 +258,6 @@ struct Sending<'a> {
     message: Post,
     /// The token that may still be used, and whether Discord may still not know of the first answer.
     handle: Option<(Handle, bool)>,
-    now: Timestamp,
-}
-
-impl Sending<'_> {
-    /// Since the card was first wanted.
-    fn age(&self) -> SignedDuration {
-        made_at(self.delivery).map_or(SignedDuration::ZERO, |at| self.now.duration_since(at))
-    }
 }
 
 fn made_at(delivery: &Delivery) -> Option<Timestamp> {

@@ -36,6 +36,8 @@ const ALL_FIELDS: usize = 2_400;
 const TEXT: usize = 1_500;
 /// For the steps.
 const STEPS: usize = 1_200;
+/// For where the rows of a table lead.
+const WAYS: usize = 1_500;
 /// Said in the footer of a card that had to be cut.
 const CUT_WITH_LINK: &str = "Cut; its title leads to all of it.";
 const CUT: &str = "Cut; ask for less, or look in the console.";
@@ -46,6 +48,20 @@ pub fn message(card: &Card, address: &dyn Fn(&str) -> String) -> Value {
         "embeds": [tidy(json!(embed(card, address)))],
         "components": rows(card),
         // Nobody is ever pinged, whatever a text says.
+        "allowed_mentions": { "parse": [] },
+    })
+}
+
+/// The same in words, should Discord not take it so: all there is to read, and the way to the console, where the buttons are too.
+/// (As a bare embed: an edit that is drawn again takes its place.)
+pub fn words(card: &Card, address: &dyn Fn(&str) -> String) -> Value {
+    let way = card.link.as_deref().map(address).map(|link| format!("\n{link}")).unwrap_or_default();
+    let said = crate::draw::text(&Card { link: None, ..card.clone() }, address);
+    let text = markdown(said.trim_end(), DESCRIPTION.saturating_sub(length(&way)));
+    json!({
+        "embeds": [{ "description": not_empty(text) + &way }],
+        "components": [],
+        "attachments": [],
         "allowed_mentions": { "parse": [] },
     })
 }
@@ -84,6 +100,7 @@ fn embed(card: &Card, address: &dyn Fn(&str) -> String) -> CreateEmbed {
     }
     if let Some(table) = &card.table {
         description.block("", &columns(table), false, &mut cut);
+        description.add(|left| ways(table, address, left.min(WAYS), &mut cut));
     }
     if let Some(block) = &card.code {
         let language = if block.language == "diff" { "diff" } else { "" };
@@ -211,6 +228,20 @@ fn columns(table: &Table) -> String {
         cells.collect::<Vec<_>>().join("  ").trim_end().to_string()
     };
     rows().map(joined).collect::<Vec<_>>().join("\n")
+}
+
+/// Where its rows lead: a link cannot stand in a block.
+fn ways(table: &Table, address: &dyn Fn(&str) -> String, limit: usize, cut: &mut bool) -> String {
+    let mut line = String::new();
+    for link in table.ways().map(|(says, path)| format!("[{says}]({})", address(path))) {
+        if length(&line) + length(&link) + 3 > limit {
+            *cut = true;
+            break;
+        }
+        line.push_str(if line.is_empty() { "" } else { " · " });
+        line.push_str(&link);
+    }
+    line
 }
 
 fn rows(card: &Card) -> Vec<CreateActionRow> {

@@ -47,7 +47,11 @@ fn a_table_and_steps() {
     let rows = vec![vec!["checkout".into(), "4/4".into()], vec!["cart".into(), "10/12".into()]];
     let step = |state: &str, text: &str| StepLine { state: state.into(), text: text.into() };
     let card = Card {
-        table: Some(Table { header: vec!["name".into(), "ready".into()], rows, links: vec![] }),
+        table: Some(Table {
+            header: vec!["name".into(), "ready".into()],
+            rows,
+            links: vec!["/requests/1".into(), "/requests/2".into()],
+        }),
         steps: vec![
             step("done", "change Deployment checkout"),
             step("working", "verify: rollout complete"),
@@ -153,4 +157,19 @@ proptest! {
         prop_assert_eq!(&message["allowed_mentions"], &serde_json::json!({ "parse": [] }));
         prop_assert!(message.get("content").is_none());
     }
+}
+
+#[test]
+fn in_words_all_is_said_and_nobody_is_pinged() {
+    let mut card = awaiting();
+    card.text = Some("@everyone <@1> ".to_string() + &"long ".repeat(1_000));
+    let words = words(&card, &|path| format!("https://petrel.example{path}"));
+    let said = words["embeds"][0]["description"].as_str().unwrap();
+    assert!(length(said) <= 4_096 && said.contains("scale Deployment checkout to 6"), "{said}");
+    assert!(
+        said.ends_with("\nhttps://petrel.example/requests/01999999-aaaa-7bbb-8ccc-ddddeeeeffff"),
+        "{said}"
+    );
+    assert!(!said.contains(" <@1>") && !said.contains(" @everyone"), "{said}");
+    assert_eq!(words["allowed_mentions"], json!({ "parse": [] }));
 }

@@ -43,10 +43,10 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// What Discord tells.
 pub trait Listener: Send + Sync {
-    /// A session has begun; the bot's own id.
-    fn ready(&self, bot: &str);
-    /// `INTERACTION_CREATE`, `MESSAGE_CREATE` and the like.
-    fn dispatch(&self, kind: &str, data: Value);
+    /// `INTERACTION_CREATE`, `MESSAGE_CREATE` and the like, and their number in the session.
+    fn dispatch(&self, kind: &str, data: Value, seq: Option<u64>);
+    /// The session as it is now: gone on with, or after something was dispatched.
+    fn at(&self, session: &Session);
 }
 
 #[derive(Deserialize)]
@@ -58,14 +58,15 @@ struct Payload {
     t: Option<String>,
 }
 
-/// Listens until `stop`, through any number of connections. Gives plain words when there is no use in trying again.
+/// Goes on with `session` until `stop`, through any number of connections. Gives plain words when there is no use in trying again.
 pub async fn listen(
     discord: &Discord,
     listener: &dyn Listener,
+    mut session: Session,
     stop: impl Future<Output = ()> + Send,
 ) -> Option<String> {
     let mut stop: Stop<'_> = Box::pin(stop);
-    let mut session = Session::default();
+    listener.at(&session);
     let mut identified: Option<Instant> = None;
     let mut failures = 0;
     loop {
@@ -120,9 +121,8 @@ async fn connection(
         },
     };
     let ended = talk(discord, listener, session, identified, stop, &mut socket).await;
-    // With 1000 Discord forgets the session; any other code keeps it for a resume.
-    let code = if matches!(ended, Ended::Told) { CloseCode::Normal } else { CloseCode::Library(4_000) };
-    let frame = CloseFrame { code, reason: "".into() };
+    // With 1000 Discord forgets the session; any other code keeps it, for us or whoever listens next.
+    let frame = CloseFrame { code: CloseCode::Library(4_000), reason: "".into() };
     let _ = tokio::time::timeout(Duration::from_secs(1), socket.close(Some(frame))).await;
     ended
 }
@@ -215,16 +215,16 @@ fn dispatch(listener: &dyn Listener, session: &mut Session, payload: Payload) {
     match kind.as_str() {
         "READY" => {
             session.begun(&payload.d);
-            listener.ready(payload.d["user"]["id"].as_str().unwrap_or_default());
             tracing::info!("connected to discord's gateway");
         }
         "RESUMED" => {
             session.resumed();
             tracing::info!("resumed discord's gateway session");
         }
-        _ => listener.dispatch(&kind, payload.d),
+        _ => listener.dispatch(&kind, payload.d, payload.s),
     }
     session.seen(payload.s);
+    listener.at(session);
 }
 
 fn identify(token: &str) -> Value {

@@ -7,69 +7,111 @@ use super::{
     hear::{self, Heard},
     interaction::{self, From, Sent},
     message::{self, Written},
+    session::Session,
+    unheard::Unheard,
 };
 use crate::{app::App, inbox};
 use jiff::Timestamp;
-use ledger::{Arrival, Event, Inbound, Lease, LedgerError};
+use ledger::{Arrival, Event, GatewaySession, Inbound, Lease, LedgerError};
 use serde_json::Value;
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::watch;
 
 /// One replica listens.
 const LEASE: &str = "discord.gateway";
-/// A listener silent for so long is presumed dead.
+/// A listener silent for so long is presumed dead, whatever its machine does; one whose process is gone is seen at once.
 const LEASE_LASTS: Duration = Duration::from_secs(6);
-/// How often it is taken or renewed.
+/// How often it is renewed.
 const RENEW: Duration = Duration::from_secs(2);
+/// How often those who do not hold it look whether they may: what people do in the meantime must be answered within three seconds.
+const PROBE: Duration = Duration::from_millis(500);
 /// Without a renewal for so long the connection is closed, before another replica may open one.
 const TRUSTED: Duration = Duration::from_secs(5);
+/// The session is kept so often at most. What was heard since comes again after a crash, and is handled once.
+const KEEP_EVERY: Duration = Duration::from_millis(500);
 /// Discord's three seconds, less the way there.
 const WITHIN: Duration = Duration::from_millis(2_600);
 /// A message is taken in until this has gone wrong so often.
 const TRIES: u32 = 6;
 
-/// Listens to the gateway whenever this replica holds the lease.
+/// Listens to the gateway whenever this replica holds the lease, and goes on where the last one was.
 pub async fn listen(discord: Arc<Discord>) {
     let app = &discord.app;
     let stop = &app.stop;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(RENEW.mul_f64(rand::random::<f64>() / 4.0)) => {}
-        }
-        let lease = match app.ledger.take_lease(LEASE, &app.worker, LEASE_LASTS).await {
-            Ok(Some(lease)) => lease,
-            Ok(None) => {
-                wait(&discord, RENEW).await;
-                continue;
-            }
+    while !stop.is_cancelled() {
+        match take_lease(app).await {
+            Ok(Some(lease)) => listen_alone(&discord, &lease).await,
+            Ok(None) => wait(&discord, PROBE.mul_f64(0.75 + rand::random::<f64>() / 2.0)).await,
             Err(error) => {
                 tracing::warn!(%error, "could not take the lease of discord's gateway");
                 wait(&discord, RENEW).await;
-                continue;
-            }
-        };
-        let ears =
-            Ears { discord: discord.clone(), bot: RwLock::new(discord.api.application_id().to_string()) };
-        let lost = async {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = hold(&discord, &lease) => tracing::warn!("lost the lease of discord's gateway; another replica listens"),
-            }
-        };
-        if let Some(words) = gateway::listen(&discord, &ears, lost).await {
-            // The lease is kept, so that no other replica runs into the same wall.
-            tracing::error!("{words}");
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = hold(&discord, &lease) => {}
             }
         }
-        if let Err(error) = app.ledger.give_lease(&lease).await {
-            tracing::debug!(%error, "could not give the lease of discord's gateway back");
+    }
+}
+
+async fn take_lease(app: &App) -> Result<Option<Lease>, LedgerError> {
+    match app.ledger.take_lease(LEASE, &app.worker, LEASE_LASTS).await? {
+        Some(lease) => Ok(Some(lease)),
+        // Should the holder live after all: Discord lets one connection have the session, and what both hear is handled once.
+        None => app.ledger.inherit_lease(LEASE, &app.worker, LEASE_LASTS).await,
+    }
+}
+
+/// Until the lease is lost.
+async fn listen_alone(discord: &Arc<Discord>, lease: &Lease) {
+    let (app, application) = (&discord.app, discord.api.application_id());
+    let left = app.ledger.gateway_session(application).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot go on with the last session at discord's gateway; beginning a new one");
+        None
+    });
+    let ears =
+        Ears { discord: discord.clone(), session: watch::Sender::new(None), unheard: Unheard::default() };
+    let lost = async {
+        tokio::select! {
+            () = app.stop.cancelled() => {}
+            () = hold(discord, lease) => tracing::warn!("lost the lease of discord's gateway; another replica listens"),
         }
+    };
+    let words = tokio::select! {
+        words = gateway::listen(discord, &ears, left.map(Session::left).unwrap_or_default(), lost) => words,
+        never = keep(&ears, lease) => match never {},
+    };
+    if let Some(words) = words {
+        // The lease is kept, so that no other replica runs into the same wall.
+        tracing::error!("{words}");
+        tokio::select! {
+            () = app.stop.cancelled() => {}
+            () = hold(discord, lease) => {}
+        }
+    }
+    keep_now(&ears, lease).await;
+    if let Err(error) = app.ledger.give_lease(lease).await {
+        tracing::debug!(%error, "could not give the lease of discord's gateway back");
+    }
+}
+
+/// Keeps the session for whoever listens next: at once when there is one, and not too often.
+async fn keep(ears: &Ears, lease: &Lease) -> std::convert::Infallible {
+    let mut session = ears.session.subscribe();
+    loop {
+        if session.changed().await.is_ok() && ears.kept().is_some() {
+            keep_now(ears, lease).await;
+            tokio::time::sleep(KEEP_EVERY).await;
+        }
+    }
+}
+
+async fn keep_now(ears: &Ears, lease: &Lease) {
+    let Some(session) = ears.kept() else { return };
+    let (ledger, application) = (&ears.discord.app.ledger, ears.discord.api.application_id());
+    match ledger.keep_gateway_session(lease, application, &session).await {
+        Ok(true) => {}
+        Ok(false) => tracing::debug!("the session at discord's gateway is another's by now"),
+        Err(error) => tracing::warn!(%error, "could not keep the session at discord's gateway"),
     }
 }
 
@@ -120,27 +162,46 @@ pub async fn register(discord: Arc<Discord>) {
 
 struct Ears {
     discord: Arc<Discord>,
-    bot: RwLock<String>,
+    session: watch::Sender<Option<GatewaySession>>,
+    unheard: Unheard,
+}
+
+impl Ears {
+    /// The bot's own account. As long as it is not known: new applications have one with the same id.
+    fn bot(&self) -> String {
+        let known = self.session.borrow().as_ref().map(|session| session.bot.clone());
+        known.filter(|bot| !bot.is_empty()).unwrap_or_else(|| self.discord.api.application_id().to_string())
+    }
+
+    /// The session up to what has been taken in.
+    fn kept(&self) -> Option<GatewaySession> {
+        let session = self.session.borrow().clone()?;
+        let seq = session.seq.map(|seq| self.unheard.before(seq));
+        Some(GatewaySession { seq, ..session })
+    }
 }
 
 impl gateway::Listener for Ears {
-    fn ready(&self, bot: &str) {
-        if !bot.is_empty() {
-            *self.bot.write().unwrap_or_else(PoisonError::into_inner) = bot.to_string();
-        }
+    fn at(&self, session: &Session) {
+        self.session.send_replace(session.kept());
     }
 
-    fn dispatch(&self, kind: &str, data: Value) {
+    fn dispatch(&self, kind: &str, data: Value, seq: Option<u64>) {
         match kind {
             "INTERACTION_CREATE" => {
-                let discord = self.discord.clone();
-                tokio::spawn(async move { used(&discord, data).await });
+                let (discord, unheard) = (self.discord.clone(), self.unheard.begin(seq));
+                tokio::spawn(async move {
+                    used(&discord, data).await;
+                    drop(unheard);
+                });
             }
             "MESSAGE_CREATE" => {
-                let bot = self.bot.read().unwrap_or_else(PoisonError::into_inner).clone();
-                if let Some(written) = message::read(data, &bot) {
-                    let discord = self.discord.clone();
-                    tokio::spawn(async move { said(&discord, written).await });
+                if let Some(written) = message::read(data, &self.bot()) {
+                    let (discord, unheard) = (self.discord.clone(), self.unheard.begin(seq));
+                    tokio::spawn(async move {
+                        said(&discord, written).await;
+                        drop(unheard);
+                    });
                 }
             }
             _ => {}

@@ -26,8 +26,9 @@ mod pace;
 mod session;
 pub mod signature;
 mod tidy;
+mod unheard;
 
-use crate::{app::App, outbox};
+use crate::{app::App, outbox, tried::Tried};
 use api::Api;
 pub use check::check;
 pub use config::Config;
@@ -41,6 +42,7 @@ use tokio_util::task::TaskTracker;
 pub struct Discord {
     app: App,
     api: Api,
+    tried: Tried,
 }
 
 impl Discord {
@@ -59,7 +61,7 @@ pub fn start(app: &App, tasks: &TaskTracker) {
             return tracing::error!(%error, "discord's door stays shut: cannot make HTTPS connections");
         }
     };
-    let discord = Arc::new(Discord { app: app.clone(), api });
+    let discord = Arc::new(Discord { app: app.clone(), api, tried: Tried::default() });
     tasks.spawn(outbox::work(app.clone(), discord.clone()));
     tasks.spawn(listen::register(discord.clone()));
     tasks.spawn(listen::listen(discord));

@@ -1,5 +1,6 @@
 //! What is known of a gateway session, and what to do when a connection ends. Pure.
 
+use ledger::GatewaySession;
 use serde_json::{Value, json};
 use serenity::{all::Opcode, constants::close_codes};
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub struct Session {
 #[derive(Clone, Debug, PartialEq)]
 struct Known {
     id: String,
+    bot: String,
     url: Option<String>,
 }
 
@@ -56,10 +58,23 @@ pub enum Next {
 }
 
 impl Session {
+    /// As somebody else left it.
+    pub fn left(kept: GatewaySession) -> Session {
+        let GatewaySession { session, bot, url, seq } = kept;
+        Session { known: Some(Known { id: session, bot, url }), seq, good: false }
+    }
+
+    /// As it is to be kept for somebody else; None: there is none.
+    pub fn kept(&self) -> Option<GatewaySession> {
+        let Known { id, bot, url } = self.known.clone()?;
+        Some(GatewaySession { session: id, bot, url, seq: self.seq })
+    }
+
     /// `READY`.
     pub fn begun(&mut self, ready: &Value) {
         let text = |name: &str| ready[name].as_str().map(str::to_string);
-        self.known = text("session_id").map(|id| Known { id, url: text("resume_gateway_url") });
+        let bot = ready["user"]["id"].as_str().unwrap_or_default().to_string();
+        self.known = text("session_id").map(|id| Known { id, bot, url: text("resume_gateway_url") });
         self.good = true;
     }
 
@@ -175,6 +190,14 @@ mod tests {
             let resume = session.resume("t").unwrap();
             assert_eq!(resume, json!({ "op": 6, "d": { "token": "t", "session_id": "s", "seq": 42 } }));
         }
+    }
+
+    #[test]
+    fn what_is_kept_is_resumed_by_another_as_if_it_were_its_own() {
+        let begun = begun();
+        let heir = Session::left(begun.kept().unwrap());
+        assert_eq!((heir.resume("t"), heir.resume_url()), (begun.resume("t"), begun.resume_url()));
+        assert_eq!(Session::default().kept(), None);
     }
 
     #[test]

@@ -113,7 +113,12 @@ async fn app_token(client: &Client, slack: &Config, token: &SecretString, report
                 "missing_scope" => {
                     "give the app-level token the scope connections:write, under Basic Information"
                 }
-                "not_allowed_token_type" | "invalid_auth" | "not_authed" => {
+                "not_allowed_token_type"
+                | "invalid_auth"
+                | "not_authed"
+                | "token_revoked"
+                | "token_expired"
+                | "account_inactive" => {
                     "make an app-level token with the scope connections:write, under Basic Information"
                 }
                 _ => "turn Socket Mode on, under Settings, Socket Mode",

@@ -15,17 +15,22 @@ use super::{
 use crate::{
     card::Card,
     door::{Door, Undelivered},
+    tried::Tried,
 };
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use ledger::{Actor, CardId, Delivery, Ledger, PictureId, Place};
+use ledger::{Actor, Delivery, Ledger, PictureId, Place};
 use slack_morphism::SlackFileId;
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+/// A file that was just uploaded can be shown only after Slack has worked on it: so often the card waits for its picture, some six
+/// seconds in all, and then it comes without.
+const PICTURE_TRIES: u32 = 5;
 /// A post that may have happened may also still be happening.
 const UNCLEAR: Duration = Duration::from_secs(1);
 /// No call is made for so long after Slack refused the token.
@@ -33,7 +38,16 @@ const CLOSED: Duration = Duration::from_secs(30);
 /// Clocks differ; messages this much older than the card are looked at too.
 const SKEW: u64 = 120;
 /// The message id of what Slack lets nobody edit: ephemeral messages, answers at a response_url.
-const GONE: &str = "unseen";
+const UNSEEN: &str = "unseen";
+
+/// How a message is said.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    Post { channel: &'a str },
+    Update(&'a Posted),
+    Whisper { channel: &'a str, user: &'a str },
+    Respond { url: &'a str, to_all: bool },
+}
 
 /// Slack, outwards.
 pub struct Slack {
@@ -41,8 +55,7 @@ pub struct Slack {
     ledger: Ledger,
     address: Box<dyn Fn(&str) -> String + Send + Sync>,
     pace: Mutex<Pace>,
-    /// Deliveries that surely left nothing behind when they were last tried, by card and place.
-    clean: Mutex<HashMap<(CardId, Place), i64>>,
+    tried: Tried,
     /// Pictures that are at Slack already.
     files: Mutex<HashMap<PictureId, SlackFileId>>,
 }
@@ -54,8 +67,8 @@ impl Slack {
         ledger: Ledger,
         address: impl Fn(&str) -> String + Send + Sync + 'static,
     ) -> Slack {
-        let (pace, clean, files) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Slack { api, ledger, address: Box::new(address), pace, clean, files }
+        let (pace, files) = (Mutex::default(), Mutex::default());
+        Slack { api, ledger, address: Box::new(address), pace, tried: Tried::default(), files }
     }
 
     /// The card's picture as a file of Slack's; put there once. None: there is none, or Slack does not take it, and the card says in
@@ -90,7 +103,7 @@ impl Slack {
         }
         match delivery.message.as_deref() {
             None => self.post(delivery, channel, reply, &message).await,
-            Some(GONE) => Ok(GONE.into()),
+            Some(UNSEEN) => Ok(UNSEEN.into()),
             Some(id) => self.edit(delivery, id, &message).await,
         }
     }
@@ -123,8 +136,8 @@ impl Slack {
         // A card that lives on must be edited later, which an answer at a response_url cannot be once its time is over.
         let lives = matches!(delivery.subject, ledger::CardSubject::Request(_));
         if let Some(url) = reply.url.as_deref().filter(|_| !lives) {
-            match self.api.respond(url, message, true).await {
-                Ok(()) => return Ok(GONE.into()),
+            match self.say(delivery, message, Way::Respond { url, to_all: true }).await {
+                Ok(_) => return Ok(UNSEEN.into()),
                 Err(failure) => {
                     tracing::debug!(card.id = %delivery.card, ?failure, "could not answer at the response_url")
                 }
@@ -155,8 +168,8 @@ impl Slack {
             _ => return Err(Undelivered::later(format!("{actor} is nobody on Slack"))),
         };
         if let Some(url) = reply.and_then(|reply| reply.url) {
-            match self.api.respond(&url, message, false).await {
-                Ok(()) => return Ok(GONE.into()),
+            match self.say(delivery, message, Way::Respond { url: &url, to_all: false }).await {
+                Ok(_) => return Ok(UNSEEN.into()),
                 // It may have arrived; twice is better than never.
                 Err(failure) => {
                     tracing::debug!(card.id = %delivery.card, ?failure, "could not answer at the response_url")
@@ -173,8 +186,8 @@ impl Slack {
             }
         } else {
             self.may(Method::Ephemeral, channel, delivery)?;
-            match self.api.whisper(channel, user, message).await {
-                Ok(()) => return Ok(GONE.into()),
+            match self.say(delivery, message, Way::Whisper { channel, user }).await {
+                Ok(_) => return Ok(UNSEEN.into()),
                 Err(failure) if failure.is_out_of_reach() => {}
                 Err(failure) => {
                     return Err(self.told(Method::Ephemeral, channel, &failure, "answer the person"));
@@ -207,7 +220,7 @@ impl Slack {
         channel: &str,
         message: &Message,
     ) -> Result<Result<Posted, Failure>, Undelivered> {
-        if self.may_be_there(delivery)
+        if self.tried.may_be_there(delivery)
             && let Some(posted) = self.find(delivery, channel).await?
         {
             match self.update(delivery, &posted, message).await? {
@@ -219,20 +232,20 @@ impl Slack {
                 }
             }
         }
-        self.may(Method::Post, channel, delivery).inspect_err(|_| self.remember(delivery))?;
-        self.forget(delivery);
-        match self.api.post(channel, message, &delivery.card.to_string()).await {
+        self.may(Method::Post, channel, delivery).inspect_err(|_| self.tried.left_nothing(delivery))?;
+        self.tried.begin(delivery);
+        match self.say(delivery, message, Way::Post { channel }).await {
             Err(failure @ Failure::Unclear(_)) => {
                 let undelivered = self.told(Method::Post, channel, &failure, "post the card");
                 Err(Undelivered { after: Some(UNCLEAR), ..undelivered })
             }
             Err(failure @ Failure::Limited(_)) => {
-                self.remember(delivery);
+                self.tried.left_nothing(delivery);
                 Err(self.told(Method::Post, channel, &failure, "post the card"))
             }
             done => {
                 if done.is_err() {
-                    self.remember(delivery);
+                    self.tried.left_nothing(delivery);
                 }
                 Ok(done)
             }
@@ -246,13 +259,44 @@ impl Slack {
         message: &Message,
     ) -> Result<Result<(), Failure>, Undelivered> {
         self.may(Method::Update, &at.channel, delivery)?;
-        match self.api.update(at, message).await {
-            Ok(()) => Ok(Ok(())),
+        match self.say(delivery, message, Way::Update(at)).await {
+            Ok(_) => Ok(Ok(())),
             // An edit may be made twice.
             Err(failure @ (Failure::Unclear(_) | Failure::Limited(_))) => {
                 Err(self.told(Method::Update, &at.channel, &failure, "edit the card"))
             }
             Err(failure) => Ok(Err(failure)),
+        }
+    }
+
+    /// Says it, ever more plainly as long as Slack refuses how it is drawn: what there is to say is said. Gives where it is.
+    async fn say(&self, delivery: &Delivery, message: &Message, way: Way<'_>) -> Result<Posted, Failure> {
+        let unseen = || Posted { channel: String::new(), ts: UNSEEN.into() };
+        let mut message = Cow::Borrowed(message);
+        loop {
+            let said = match way {
+                Way::Post { channel } => self.api.post(channel, &message, &delivery.card.to_string()).await,
+                Way::Update(at) => self.api.update(at, &message).await.map(|()| at.clone()),
+                Way::Whisper { channel, user } => {
+                    self.api.whisper(channel, user, &message).await.map(|()| unseen())
+                }
+                Way::Respond { url, to_all } => {
+                    self.api.respond(url, &message, to_all).await.map(|()| unseen())
+                }
+            };
+            let failure = match said {
+                Err(failure) if failure.is_about_blocks() => failure,
+                said => return said,
+            };
+            let waits = message.has_picture() && delivery.attempts < PICTURE_TRIES;
+            match message.plainer() {
+                Some(plainer) if !waits => {
+                    tracing::warn!(card.id = %delivery.card, place = %delivery.place, code = failure.code(),
+                        "Slack does not take the card as it is drawn; saying it more plainly");
+                    message = Cow::Owned(plainer);
+                }
+                _ => return Err(failure),
+            }
         }
     }
 
@@ -270,25 +314,6 @@ impl Slack {
             }
             Err(failure) => Err(self.told(Method::History, "", &failure, "look for the card")),
         }
-    }
-
-    /// Did an earlier try leave a message behind, as far as anybody knows? (Attempts are counted anew when the card changes; the
-    /// claim's token counts every claim.)
-    fn may_be_there(&self, delivery: &Delivery) -> bool {
-        let clean = self.clean.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = clean.get(&(delivery.card, delivery.place.clone()));
-        delivery.token > 1 && last.is_none_or(|token| *token + 1 != delivery.token)
-    }
-
-    /// This try has left nothing behind.
-    fn remember(&self, delivery: &Delivery) {
-        let mut clean = self.clean.lock().unwrap_or_else(PoisonError::into_inner);
-        clean.insert((delivery.card, delivery.place.clone()), delivery.token);
-    }
-
-    fn forget(&self, delivery: &Delivery) {
-        let mut clean = self.clean.lock().unwrap_or_else(PoisonError::into_inner);
-        clean.remove(&(delivery.card, delivery.place.clone()));
     }
 
     /// May this call be made now?
@@ -319,6 +344,8 @@ impl Slack {
         match failure {
             Failure::Limited(wait) => Undelivered { after: Some(*wait), ..Undelivered::later(why) },
             Failure::Unclear(_) => Undelivered::later(why),
+            // Its picture is not ready; see `say`.
+            Failure::Refused { .. } if failure.is_about_blocks() => Undelivered::later(why),
             Failure::Refused { .. } => Undelivered::never(why),
         }
     }

@@ -40,6 +40,14 @@ impl Failure {
         )
     }
 
+    /// Slack takes the message, but not drawn so.
+    pub fn is_about_blocks(&self) -> bool {
+        matches!(
+            self.code(),
+            "invalid_blocks" | "invalid_blocks_format" | "msg_blocks_too_long" | "invalid_attachments"
+        )
+    }
+
     /// The token is good for nothing; no call will do better.
     pub fn is_about_token(&self) -> bool {
         let codes = [

@@ -441,9 +441,17 @@ async fn a_connection_that_answers_no_heartbeat_is_left_and_resumed() {
     let mut line = gateway.accept(45_000).await;
     assert_eq!(line.expect(6).await["d"]["seq"], 1);
     line.send(json!({ "op": 0, "t": "RESUMED", "s": 2, "d": {} })).await;
-    // Told to stop: the session is given back.
+    // Told to stop: the session stays, for whoever listens next.
     world.app.stop.cancel();
-    assert_eq!(line.closed_with().await, Some(1_000));
+    assert_eq!(line.closed_with().await, Some(4_000));
+    let (config, stop) = (Config::clone(&world.app.config), CancellationToken::new());
+    let next = App::new(config, world.app.ledger.clone(), world.app.policy.clone(), stop.clone());
+    serve::start(&next, &TaskTracker::new());
+    let mut line = gateway.accept(45_000).await;
+    let resume = line.expect(6).await;
+    assert_eq!(resume["d"]["session_id"], "s1");
+    assert!(matches!(resume["d"]["seq"].as_u64(), Some(1 | 2)), "as far as the first one had read: {resume}");
+    stop.cancel();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

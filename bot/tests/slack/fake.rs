@@ -21,6 +21,8 @@ pub enum Trouble {
     LoseAnswer,
     /// Too much; seconds.
     Limited(u32),
+    /// Slack's code for why not.
+    Refused(&'static str),
 }
 
 #[derive(Default)]
@@ -36,6 +38,8 @@ pub struct Inner {
     pub closed: Vec<String>,
     /// Where sockets connect.
     pub socket: Option<String>,
+    /// Our own address.
+    base: String,
 }
 
 #[derive(Clone, Default)]
@@ -48,9 +52,11 @@ impl Fake {
         let router = Router::new()
             .route("/api/{method}", any(call))
             .route("/respond/{id}", any(respond))
+            .route("/upload", any(async || "OK - 4"))
             .with_state(fake.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
+        fake.lock().base.clone_from(&base);
         tokio::spawn(async move { axum::serve(listener, router).await });
         (fake, base)
     }
@@ -97,6 +103,7 @@ async fn call(
             let body = Json(json!({ "ok": false, "error": "ratelimited" }));
             return (StatusCode::TOO_MANY_REQUESTS, retry, body).into_response();
         }
+        Some(Trouble::Refused(code)) => return Json(json!({ "ok": false, "error": code })).into_response(),
         Some(Trouble::LoseAnswer) | None => {}
     }
     let mut answer = state.answer(&method, &arguments);
@@ -148,6 +155,10 @@ impl Inner {
                 json!({ "messages": messages, "has_more": false })
             }
             "conversations.open" => json!({ "channel": { "id": format!("D{}", text("users")) } }),
+            "files.getUploadURLExternal" => {
+                json!({ "upload_url": format!("{}/upload", self.base), "file_id": "F1" })
+            }
+            "files.completeUploadExternal" => json!({ "files": [{ "id": "F1" }] }),
             "views.open" => json!({ "view": { "id": "V1" } }),
             "apps.connections.open" => json!({ "url": self.socket }),
             _ => json!({ "ok": false, "error": "unknown_method" }),

@@ -110,8 +110,9 @@ impl Ledger {
         let corrupt = |why: String| LedgerError::Corrupt { what: "receive an event", why };
         let event = serde_json::to_string(&arrival.event).map_err(|error| corrupt(error.to_string()))?;
         let row: Option<InboxRow> = sqlx::query_as(
-            "/* inbox.receive */ insert into inbox (id, key, actor, place, event, reply_to, at, worker, due_at)
-             values ($1, $2, $3, $4, $5::json, $6, $7, $8, clock_timestamp() + make_interval(secs => $9))
+            "/* inbox.receive */ insert into inbox (id, key, actor, place, event, reply_to, at, worker, process, due_at)
+             values ($1, $2, $3, $4, $5::json, $6, $7, $8, current_setting('application_name'),
+                     clock_timestamp() + make_interval(secs => $9))
              on conflict (key) do nothing returning id, key, actor, place, event::text, reply_to, at, token",
         )
         .bind(InboxId::new().0)
@@ -129,7 +130,9 @@ impl Ledger {
         row.map(|row| row.inbound().map_err(corrupt)).transpose()
     }
 
-    /// Claims events that nobody handles (`SKIP LOCKED`), oldest first. One that cannot be read (a newer replica wrote it)
+    /// Claims events that nobody handles (`SKIP LOCKED`), oldest first: whose claim has run out, or whose process has no connection to
+    /// the database left, as after a `kill -9`. (One that lives and lost the database is overtaken too: handling an event twice does
+    /// it once.) One that cannot be read (a newer replica wrote it)
     /// is logged and left out, so that it never holds up the others; after a hundred tries it is left for a person to see.
     pub async fn claim_inbox(
         &self,
@@ -139,9 +142,12 @@ impl Ledger {
     ) -> Result<Vec<Inbound>, LedgerError> {
         let mut rows: Vec<InboxRow> = sqlx::query_as(
             "/* inbox.claim */ update inbox set worker = $1, token = token + 1,
-                    due_at = clock_timestamp() + make_interval(secs => $2)
+                    process = current_setting('application_name'), due_at = clock_timestamp() + make_interval(secs => $2)
              where id = any (array(
-                 select id from inbox where handled_at is null and due_at <= clock_timestamp() and token < 100
+                 select id from inbox
+                 where handled_at is null and token < 100
+                   and (due_at <= clock_timestamp() or process is not null
+                        and not exists (select from pg_stat_activity where application_name = inbox.process))
                  order by id limit $3 for update skip locked
              )) returning id, key, actor, place, event::text, reply_to, at, token",
         )

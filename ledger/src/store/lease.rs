@@ -1,4 +1,4 @@
-//! Leases for what must be alone: the sealer, the checkpoint writer, later the Discord gateway and watchers.
+//! Leases for what must be alone: the sealer, the checkpoint writer, the Discord gateway.
 //!
 //! The database's clock decides, because replicas must agree on it.
 
@@ -28,7 +28,8 @@ impl Ledger {
         // row, and `do nothing`, rather than an upsert that locks the row first and looks then.
         let taken: Option<i64> = sqlx::query_scalar(
             "/* lease.take */ update lease
-             set epoch = epoch + (holder <> $2)::int, holder = $2, until = clock_timestamp() + make_interval(secs => $3)
+             set epoch = epoch + (holder <> $2)::int, holder = $2, process = current_setting('application_name'),
+                 until = clock_timestamp() + make_interval(secs => $3)
              where name = $1 and (holder = $2 or until <= clock_timestamp()) returning epoch",
         )
         .bind(name)
@@ -40,8 +41,9 @@ impl Ledger {
         let epoch = match taken {
             Some(epoch) => Some(epoch),
             None => sqlx::query_scalar(
-                "/* lease.take */ insert into lease (name, holder, epoch, until)
-                 values ($1, $2, 1, clock_timestamp() + make_interval(secs => $3)) on conflict do nothing returning epoch",
+                "/* lease.take */ insert into lease (name, holder, process, epoch, until)
+                 values ($1, $2, current_setting('application_name'), 1, clock_timestamp() + make_interval(secs => $3))
+                 on conflict do nothing returning epoch",
             )
             .bind(name)
             .bind(holder)
@@ -50,6 +52,32 @@ impl Ledger {
             .await
             .map_err(sql("take a lease"))?,
         };
+        Ok(epoch.map(|epoch| Lease { name: name.into(), holder: holder.into(), epoch }))
+    }
+
+    /// Takes the lease from a holder whose process has no connection to the database left, as after a `kill -9`: at once, where
+    /// [`Ledger::take_lease`] would wait until it runs out. A holder that lives but has lost the database is overtaken too; so this is
+    /// for what two may do for a moment.
+    pub async fn inherit_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        lasts: Duration,
+    ) -> Result<Option<Lease>, LedgerError> {
+        let epoch: Option<i64> = sqlx::query_scalar(
+            "/* lease.inherit */ update lease
+             set epoch = epoch + 1, holder = $2, process = current_setting('application_name'),
+                 until = clock_timestamp() + make_interval(secs => $3)
+             where name = $1 and holder <> $2 and process is not null
+               and not exists (select from pg_stat_activity where application_name = lease.process)
+             returning epoch",
+        )
+        .bind(name)
+        .bind(holder)
+        .bind(lasts.as_secs_f64())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(sql("inherit a lease"))?;
         Ok(epoch.map(|epoch| Lease { name: name.into(), holder: holder.into(), epoch }))
     }
 

@@ -7,6 +7,7 @@ mod change;
 mod checkpoint;
 mod copy;
 mod error;
+mod gateway;
 mod gauge;
 mod inbox;
 mod lease;
@@ -33,6 +34,7 @@ pub use audit::*;
 pub use ceiling::*;
 pub use checkpoint::*;
 pub use error::*;
+pub use gateway::*;
 pub use gauge::*;
 pub use inbox::*;
 pub use lease::*;
@@ -52,6 +54,7 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::str::FromStr;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// A connection that has rested for so long is tried before it is used; a younger one is trusted, which saves a round trip
 /// for every operation under load.
@@ -79,8 +82,8 @@ impl Ledger {
         let wrong = sql("connect to the database");
         let options = PgConnectOptions::from_str(&to.url)
             .map_err(wrong)?
-            // Which process holds a lock, for whoever looks into pg_stat_activity.
-            .application_name(&format!("petrel-{}", std::process::id()))
+            // Which process holds a lock, for whoever looks into pg_stat_activity; and whether the holder of a lease still lives.
+            .application_name(&format!("petrel-{}-{}", std::process::id(), Uuid::new_v4().simple()))
             // A replica whose machine vanished must not hold row locks for the others to wait on.
             .options([("idle_in_transaction_session_timeout", "30s")])
             // Every statement that has parameters is found by its keys, whatever they are: planning it anew each time, as

@@ -14,6 +14,7 @@ const GRANTS: &[(&str, &str)] = &[
     ("entry", "select, insert"),
     ("seal", "select, insert"),
     ("lease", "select, insert, update"),
+    ("gateway_session", "select, insert, update"),
     ("request", "select, insert, update"),
     ("vote", "select, insert"),
     ("run", "select, insert, update"),

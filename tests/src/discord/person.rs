@@ -259,9 +259,9 @@ impl Discord {
         if !fate.lost {
             match mode {
                 Mode::Gateway => {
-                    lost = self.connections() == 0;
                     let mut state = self.lock();
-                    self.dispatch(&mut state, "INTERACTION_CREATE", &payload, false);
+                    // A session that may be resumed hears of it then.
+                    lost = !self.dispatch(&mut state, "INTERACTION_CREATE", &payload, false);
                     if fate.twice {
                         self.dispatch(&mut state, "INTERACTION_CREATE", &payload, false);
                     }

@@ -221,6 +221,11 @@ impl Discord {
                     .collect();
                 ok(ids.iter().map(|id| state.channel_json(id)).collect())
             }
+            // What the bot may do is said by each channel.
+            ("GET", ["guilds", guild, "roles"]) if *guild == GUILD => {
+                ok(json!([{"id": GUILD, "name": "@everyone",
+                "color": 0, "hoist": false, "position": 0, "managed": false, "permissions": "0", "mentionable": false}]))
+            }
             ("GET", ["guilds", guild, "members", id]) if *guild == GUILD => {
                 match *id == APP || state.users.contains_key(*id) {
                     true => ok(state.member_json(id)),

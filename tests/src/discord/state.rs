@@ -28,7 +28,7 @@ pub mod permission {
     /// To read what was written before.
     pub const HISTORY: u64 = 1 << 16;
     /// All that Petrel needs.
-    pub const ENOUGH: u64 = VIEW | SEND | EMBED | ATTACH | HISTORY | (1 << 31);
+    pub const ENOUGH: u64 = VIEW | SEND | EMBED | ATTACH | HISTORY | (1 << 31) | (1 << 38);
 }
 
 /// A message only its addressee sees.
@@ -297,7 +297,8 @@ impl State {
             }),
             None => json!({
                 "id": id, "type": 0, "guild_id": GUILD, "name": channel.name, "position": 1, "nsfw": false,
-                "permission_overwrites": [], "rate_limit_per_user": 0, "topic": null, "last_message_id": null,
+                "permission_overwrites": [{"id": APP, "type": 1, "allow": channel.permissions.to_string(), "deny": "0"}],
+                "rate_limit_per_user": 0, "topic": null, "last_message_id": null,
                 "parent_id": null, "flags": 0,
             }),
         }

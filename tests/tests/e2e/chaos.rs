@@ -22,9 +22,9 @@ use tests::{
     world::{Inward, Platforms, World},
 };
 
-/// A command or click whose platform says that it failed may have arrived all the same; whoever takes it over waits for the claim
-/// of the dead process to run out (60 s). People look for so long before they try again.
-const LOOK: Duration = Duration::from_secs(80);
+/// A command or click whose platform says that it failed may have arrived all the same, and is taken over from a dead process
+/// within seconds. People look for so long before they try again.
+const LOOK: Duration = Duration::from_secs(30);
 const WITHIN: Duration = Duration::from_secs(400);
 
 /// One of the two chats, as the people of this test use it.

@@ -5,6 +5,7 @@ mod chaos;
 mod chat;
 mod crash;
 mod docs;
+mod doors;
 mod faults;
 mod layers;
 mod rooms;

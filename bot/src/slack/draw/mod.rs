@@ -11,7 +11,7 @@ pub use form::form;
 
 use super::payload;
 use crate::{
-    card::{Button, Card, Tone},
+    card::{Button, Card, Table, Tone},
     draw,
     press::Press,
     visible,
@@ -35,10 +35,12 @@ impl Message {
         self.blocks.iter().any(|block| matches!(block, SlackBlock::Image(_)))
     }
 
-    /// The same in words: a file that was just put there is sometimes not ready to be shown.
-    pub fn without_picture(&self) -> Message {
-        let kept = self.blocks.iter().filter(|block| !matches!(block, SlackBlock::Image(_)));
-        Message { text: self.text.clone(), blocks: kept.cloned().collect() }
+    /// The same for a Slack that does not take its blocks: without its picture, then as text alone, which has all that there is to
+    /// read and the way to the console, where the buttons are too. None: it cannot be said more plainly.
+    pub fn plainer(&self) -> Option<Message> {
+        let kept = |block: &&SlackBlock| self.has_picture() && !matches!(block, SlackBlock::Image(_));
+        let blocks = self.blocks.iter().filter(kept).cloned().collect();
+        (!self.blocks.is_empty()).then(|| Message { text: self.text.clone(), blocks })
     }
 }
 
@@ -49,6 +51,8 @@ const STEPS_ROOM: usize = 2_000;
 /// Three sections of them.
 const MOST_FIELDS: usize = 3 * limit::FIELDS;
 const FOOTER_ROOM: usize = 600;
+/// For where rows lead.
+const WAYS_ROOM: usize = 2_000;
 
 /// Draws a card. Links become absolute with `address`. `picture`: the file that its picture is at Slack; without one the card
 /// says what is to be seen.
@@ -66,6 +70,7 @@ pub fn message(card: &Card, address: impl Fn(&str) -> String, picture: Option<&S
     drawing.left = below.left.saturating_sub(FOOTER_ROOM);
     if let Some(table) = &card.table {
         drawing.code(&code::columns(table), Keep::Beginning);
+        drawing.ways(table, &address);
     }
     drawing.picture(card, picture);
     if let Some(code) = &card.code {
@@ -156,14 +161,33 @@ impl Drawing {
     }
 
     fn code(&mut self, text: &str, keep: Keep) {
-        // The blocks below need their places: buttons, footer, steps.
-        let places = limit::BLOCKS.saturating_sub(self.blocks.len() + 5);
+        // The blocks below need their places: links, picture, buttons, footer, steps.
+        let places = limit::BLOCKS.saturating_sub(self.blocks.len() + 6);
         let (mut blocks, missing) = code::fenced(text, self.left, keep);
         self.cut |= missing || blocks.len() > places;
         blocks.truncate(places);
         for fenced in blocks {
             self.left = self.left.saturating_sub(limit::length(&fenced));
             let text = SlackBlockMarkDownText::new(fenced).with_verbatim(true);
+            self.blocks.push(SlackSectionBlock::new().with_text(text.into()).into());
+        }
+    }
+
+    /// Where its rows lead: a link cannot stand in a fence.
+    fn ways(&mut self, table: &Table, address: &impl Fn(&str) -> String) {
+        let links = table.ways().map(|(says, path)| format!("<{}|{says}>", address(path)));
+        let mut line = String::new();
+        for link in links {
+            if limit::length(&line) + limit::length(&link) + 3 > WAYS_ROOM.min(self.left) {
+                self.cut = true;
+                break;
+            }
+            line.push_str(if line.is_empty() { "" } else { " · " });
+            line.push_str(&link);
+        }
+        if !line.is_empty() {
+            self.spend(&line);
+            let text = SlackBlockMarkDownText::new(line).with_verbatim(true);
             self.blocks.push(SlackSectionBlock::new().with_text(text.into()).into());
         }
     }
