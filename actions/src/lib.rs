@@ -6,6 +6,7 @@
 //!
 //! Deliberately not here: chat, HTTP doors, SQL.
 
+mod autoscaler;
 pub mod catalogue;
 pub mod cluster;
 pub mod gate;

@@ -6,7 +6,7 @@ use crate::{
     app::App,
     card::Card,
     door::{Door, Kind, Undelivered},
-    draw,
+    draw, picture,
 };
 use futures::FutureExt;
 use jiff::Timestamp;
@@ -239,7 +239,8 @@ async fn draw_card(app: &App, delivery: &Delivery) -> Result<Card, String> {
             let view = app.ledger.view(*id).await.map_err(|error| error.to_string())?;
             let view = view.ok_or("its request is not there")?;
             let labels = app.labels(&view.request.plan.target.cluster);
-            Ok(draw::request(&view, &labels, Timestamp::now()))
+            let picture = picture::of_request(app, &view.request).await;
+            Ok(Card { picture, ..draw::request(&view, &labels, Timestamp::now()) })
         }
     }
 }

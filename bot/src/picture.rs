@@ -1,16 +1,49 @@
 //! From a forecast in an answer to a picture that the ledger keeps and a card shows.
 
 use crate::{
+    app::App,
     card::Picture,
     chart::{Chart, Theme},
 };
 use actions::query::Plot;
 use jiff::Timestamp;
-use ledger::{Ledger, PictureId};
+use ledger::{Ledger, PictureId, Request};
+use std::time::Duration;
+
+/// A card is not kept back longer for its picture.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Draws and keeps it. None: that failed, and the card goes without; its words say the same.
 pub async fn keep(ledger: &Ledger, plot: Plot, now: Timestamp) -> Option<Picture> {
-    let (id, alt) = (PictureId::new(), plot.alt.clone());
+    keep_as(PictureId::new(), ledger, plot, now).await
+}
+
+/// The picture of a request's card, if it has one: drawn when it is first delivered, from the metrics of when it was asked.
+pub async fn of_request(app: &App, request: &Request) -> Option<Picture> {
+    if request.plan.action != "hpa" {
+        return None;
+    }
+    let id = PictureId(request.id.0);
+    if let Ok(Some(kept)) = app.ledger.picture(id).await {
+        return Some(Picture { id, alt: kept.alt });
+    }
+    let cluster = app.clusters.get(&request.plan.target.cluster).ok()?;
+    match tokio::time::timeout(PATIENCE, actions::catalogue::drawing(&cluster, request)).await {
+        Ok(Ok(Some(plot))) => keep_as(id, &app.ledger, plot, Timestamp::now()).await,
+        Ok(Ok(None)) => None,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, request.id = %request.id, "a card goes without its picture");
+            None
+        }
+        Err(_) => {
+            tracing::warn!(request.id = %request.id, "a card goes without its picture: its metrics took too long");
+            None
+        }
+    }
+}
+
+async fn keep_as(id: PictureId, ledger: &Ledger, plot: Plot, now: Timestamp) -> Option<Picture> {
+    let alt = plot.alt.clone();
     // Drawing takes some tens of milliseconds, which the async threads are not for.
     let drawn = tokio::task::spawn_blocking(move || {
         let chart = Chart {

@@ -182,7 +182,7 @@ fn plan() -> Plan {
         summary: "restart Deployment checkout".into(),
         steps: vec![Step::Patch { object: object.clone(), kind: PatchKind::Merge, body }],
         diff: format!("-old\n+{HOSTILE}\n"),
-        blast: Blast { pods: 3, of: 3, budgets: vec![], notes: vec![HOSTILE.into()] },
+        blast: Blast { pods: 3, of: 3, notes: vec![HOSTILE.into()], ..Blast::default() },
         risk: Risk::Medium,
         prior: json!({}),
         undo: vec![],

@@ -47,6 +47,7 @@ fn plan() -> Plan {
             of: 6,
             budgets: vec!["checkout-pdb (1 more)".into()],
             notes: vec!["an HPA (checkout, 2-10) will overrule this".into()],
+            ..Blast::default()
         },
         risk: Risk::Low,
         prior: json!({"replicas": 3}),

@@ -7,6 +7,7 @@ mod change;
 mod delete_pod;
 mod diff;
 mod draft;
+mod hpa;
 mod mask;
 mod pause;
 mod quantity;
@@ -19,12 +20,17 @@ mod set_image;
 mod set_resources;
 mod workload;
 
+pub use hpa::drawing;
+
 pub(crate) use diff::{masked, yaml};
 pub(crate) use quantity::Quantity;
 pub(crate) use selector::{Requirement, Selector};
 pub(crate) use workload::{accept, controller, pods_of};
 
-use crate::cluster::{self, Cluster, ClusterError};
+use crate::{
+    autoscaler::NoStudy,
+    cluster::{self, Cluster, ClusterError},
+};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use ledger::{Plan, RequestId, Target};
@@ -69,6 +75,15 @@ pub struct Named {
     pub name: String,
 }
 
+impl From<NoStudy> for PlanError {
+    fn from(error: NoStudy) -> Self {
+        match error {
+            NoStudy::Cluster(error) => PlanError::Cluster(error),
+            error => PlanError::Invalid(error.to_string()),
+        }
+    }
+}
+
 /// A typed entry of the catalogue.
 pub trait Action: Send + Sync {
     /// What people type: `scale`.
@@ -94,6 +109,7 @@ pub fn catalogue() -> &'static [&'static dyn Action] {
         &set_resources::SetResources,
         &delete_pod::DeletePod,
         &run_job::RunJob,
+        &hpa::Hpa,
     ]
 }
 

@@ -48,6 +48,19 @@ impl Prometheus {
         Ok(Metric { name: name.to_string(), promql: self.fill(template, scope, step.max(LEAST_WINDOW)) })
     }
 
+    /// The query for what each container of a workload's pods uses of `cpu` or `memory`: a series for each pod and container.
+    pub(crate) fn each_container(&self, resource: &str, scope: Scope<'_>, step: Duration) -> String {
+        let template = match resource {
+            "memory" => {
+                r#"max by (pod, container) (container_memory_working_set_bytes{$labels namespace="$namespace",pod=~"$pods",container!="",container!="POD"})"#
+            }
+            _ => {
+                r#"sum by (pod, container) (rate(container_cpu_usage_seconds_total{$labels namespace="$namespace",pod=~"$pods",container!="",container!="POD"}[$window]))"#
+            }
+        };
+        self.fill(template, scope, step.max(LEAST_WINDOW))
+    }
+
     /// The names of all metrics that a workload of this kind can be asked for.
     pub fn metrics(&self, kind: &str) -> Vec<&str> {
         let own = self.config().queries.iter().map(|query| query.metric.as_str());

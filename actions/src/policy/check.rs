@@ -341,7 +341,7 @@ static SAMPLE: LazyLock<Sample> = LazyLock::new(|| Sample {
         summary: "restart Deployment checkout".to_string(),
         steps: Vec::new(),
         diff: String::new(),
-        blast: Blast { pods: 3, of: 3, budgets: vec!["checkout (1 more)".to_string()], notes: Vec::new() },
+        blast: Blast { pods: 3, of: 3, budgets: vec!["checkout (1 more)".to_string()], ..Blast::default() },
         risk: Risk::Medium,
         prior: serde_json::Value::Null,
         undo: Vec::new(),

@@ -1,4 +1,5 @@
-//! Questions to a cluster, answered at once: `get`, `describe`, `logs`, `events`, `top`, `forecast`. One file per query, one line
+//! Questions to a cluster, answered at once: `get`, `describe`, `logs`, `events`, `top`, `forecast`, `rightsize`,
+//! `nodes`. One file per query, one line
 //! each in [`queries`]. Queries change nothing and need no approval, but policy may refuse them.
 //!
 //! What people type never reaches a selector or a path as it is: selectors are parsed and written anew, names are
@@ -11,8 +12,11 @@ mod events;
 mod forecast;
 mod get;
 mod logs;
+mod nodes;
 mod pod_status;
+mod pool;
 mod redact;
+mod rightsize;
 mod selector;
 mod top;
 
@@ -87,7 +91,16 @@ pub trait Query: Send + Sync {
 
 /// Every query to a cluster.
 pub fn queries() -> &'static [&'static dyn Query] {
-    &[&get::Get, &describe::Describe, &logs::Logs, &events::Events, &top::Top, &forecast::ForecastLoad]
+    &[
+        &get::Get,
+        &describe::Describe,
+        &logs::Logs,
+        &events::Events,
+        &top::Top,
+        &forecast::ForecastLoad,
+        &rightsize::Rightsize,
+        &nodes::Nodes,
+    ]
 }
 
 /// `prod-eu/shop`, or `prod-eu` for all namespaces and for what lives in none.

@@ -51,6 +51,7 @@ pub(super) fn look(condition: &Condition, seen: Option<&Value>) -> Holding {
         Condition::Replicas { count, .. } => replicas(seen, i64::from(*count)),
         Condition::JobComplete { .. } => job(seen),
         Condition::Field { pointer, equals, .. } => field(seen, pointer, equals),
+        Condition::ScalingActive { .. } => scaling(seen),
         Condition::NotCrashLooping { .. } | Condition::Gone { .. } => Holds,
     }
 }
@@ -63,6 +64,7 @@ pub(super) fn object_of(condition: &Condition) -> &ObjectRef {
         | Condition::NotCrashLooping { object }
         | Condition::Gone { object }
         | Condition::JobComplete { object }
+        | Condition::ScalingActive { object }
         | Condition::Field { object, .. } => object,
     }
 }
@@ -91,6 +93,18 @@ fn gone(object: &ObjectRef, seen: Option<&Value>) -> Holding {
 fn field(seen: &Value, pointer: &str, equals: &Value) -> Holding {
     let value = seen.pointer(pointer).unwrap_or(&Value::Null);
     if value == equals { Holds } else { Waiting(format!("{pointer} is {value}, not {equals}")) }
+}
+
+/// Its controller has read a metric. Before the controller has looked at it there is no condition.
+fn scaling(seen: &Value) -> Holding {
+    match status_condition(seen, "ScalingActive") {
+        Some(active) if is_true(active) => Holds,
+        Some(active) => Waiting(format!(
+            "the autoscaler cannot decide: {}",
+            text(active, "/message").unwrap_or("no reason given")
+        )),
+        None => Waiting("the autoscaler has not been looked at yet".into()),
+    }
 }
 
 fn number(seen: &Value, pointer: &str) -> i64 {
@@ -394,6 +408,24 @@ mod tests {
         assert!(
             matches!(look(&condition, None), Inconclusive(_)),
             "a job that is gone cannot have been seen to succeed"
+        );
+    }
+
+    #[test]
+    fn an_autoscaler_must_have_read_its_metric() {
+        let condition = Condition::ScalingActive { object: object("HorizontalPodAutoscaler") };
+        let hpa = |status: Value| workload(1, json!({}), status);
+        let active = |status: &str| {
+            hpa(json!({"conditions": [{"type": "ScalingActive", "status": status, "message": "no metrics"}]}))
+        };
+        assert_eq!(look(&condition, Some(&active("True"))), Holds);
+        assert_eq!(
+            look(&condition, Some(&active("False"))),
+            waiting("the autoscaler cannot decide: no metrics")
+        );
+        assert_eq!(
+            look(&condition, Some(&hpa(json!({})))),
+            waiting("the autoscaler has not been looked at yet")
         );
     }
 

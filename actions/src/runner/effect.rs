@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use ledger::{Phase, Request, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 /// The annotation that says which step wrote an object last.
 pub(super) const STEP_ANNOTATION: &str = "petrel.dev/step";
@@ -35,6 +36,9 @@ pub(super) struct Intent {
     pub resource_version: Option<String>,
     /// Moves when the meaning of the object moves and not with its status; not every kind has one.
     pub generation: Option<i64>,
+    /// A hash of the spec, for kinds without a generation (autoscalers).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub spec: Option<String>,
 }
 
 impl Intent {
@@ -47,6 +51,7 @@ impl Intent {
             uid: text("/metadata/uid"),
             resource_version: text("/metadata/resourceVersion"),
             generation: seen.and_then(generation),
+            spec: seen.and_then(spec),
         }
     }
 }
@@ -61,6 +66,9 @@ pub(super) struct Outcome {
     pub resource_version: Option<String>,
     /// That our write gave it: undo is refused when it has moved since (G7).
     pub generation: Option<i64>,
+    /// A hash of the spec as our write left it, for kinds without a generation.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub spec: Option<String>,
     /// Why the step is not done, where it is not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub why: Option<String>,
@@ -76,7 +84,13 @@ impl Outcome {
             (Some(before), Some(after)) => Some(after.min(before + 1)),
             (_, after) => after,
         };
-        Outcome { uid: read.uid, resource_version: read.resource_version, generation, why: None }
+        Outcome {
+            uid: read.uid,
+            resource_version: read.resource_version,
+            generation,
+            spec: read.spec,
+            why: None,
+        }
     }
 
     /// For a step that is not done.
@@ -147,7 +161,8 @@ fn same_meaning(intent: &Intent, seen: &Value) -> bool {
     let version = seen.pointer("/metadata/resourceVersion").and_then(Value::as_str);
     let same_version = version.is_some() && version == intent.resource_version.as_deref();
     let same_generation = intent.generation.is_some() && intent.generation == generation(seen);
-    same_version || same_generation
+    let same_spec = intent.spec.is_some() && intent.spec == spec(seen);
+    same_version || same_generation || same_spec
 }
 
 /// The body as it is sent: the plan's, our key, and for a patch the precondition.
@@ -204,10 +219,21 @@ pub(super) fn generation(seen: &Value) -> Option<i64> {
     seen.pointer("/metadata/generation").and_then(Value::as_i64)
 }
 
+/// A hash of its spec, where it has no generation: then nothing else tells a change of meaning from one of status.
+fn spec(seen: &Value) -> Option<String> {
+    let spec = seen.get("spec").filter(|_| generation(seen).is_none())?;
+    // Maps are sorted, so equal specs have equal texts.
+    Some(hex::encode(Sha256::digest(spec.to_string())))
+}
+
 /// Nobody has changed it since our step: its generation is what our step made it, and the key is still ours (G7).
 pub(super) fn unchanged_since(outcome: &Outcome, key: &str, seen: Option<&Value>) -> bool {
     seen.is_some_and(|seen| {
-        has_key(seen, key) && outcome.uid.as_deref() == uid(seen) && outcome.generation == generation(seen)
+        has_key(seen, key)
+            && outcome.uid.as_deref() == uid(seen)
+            && outcome.generation == generation(seen)
+            // An outcome that an earlier build wrote has none.
+            && (outcome.spec.is_none() || outcome.spec == spec(seen))
     })
 }
 
@@ -254,6 +280,7 @@ mod tests {
             uid: Some("u1".into()),
             resource_version: Some("10".into()),
             generation: Some(3),
+            spec: None,
         };
         let no_generation = Intent { generation: None, ..intent.clone() };
         let table = [
@@ -431,6 +458,26 @@ mod tests {
         ] {
             assert!(!unchanged_since(&outcome, "k", changed.as_ref()), "{what}");
         }
+    }
+
+    #[test]
+    fn without_a_generation_the_spec_tells_whether_anybody_changed_it() {
+        let hpa = |version: &str, key: Option<&str>, most: u32| {
+            let annotations = key.map_or(json!({}), |key| json!({STEP_ANNOTATION: key}));
+            json!({"metadata": {"uid": "u1", "resourceVersion": version, "annotations": annotations},
+                "spec": {"maxReplicas": most}, "status": {"at": version}})
+        };
+        let now = Timestamp::UNIX_EPOCH;
+        let intent = Intent::new("k".into(), Some(&hpa("10", None, 5)));
+        let read = |seen: &Value| classify(&patch(), &intent, Some(seen), now, now);
+        assert_eq!(read(&hpa("12", None, 5)), Reading::NotYet, "only its status has moved");
+        assert_eq!(read(&hpa("12", None, 6)), Reading::Overtaken);
+        let outcome = Outcome::done(&intent, Some(&hpa("13", Some("k"), 9)));
+        assert!(unchanged_since(&outcome, "k", Some(&hpa("14", Some("k"), 9))));
+        assert!(
+            !unchanged_since(&outcome, "k", Some(&hpa("14", Some("k"), 8))),
+            "a person has edited it since"
+        );
     }
 
     /// A cluster of one object and any number of copies of the same effect under way, delivered in any order and any

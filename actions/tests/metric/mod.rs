@@ -1,6 +1,6 @@
 //! The client of Prometheus against a server that misbehaves as told. The real one answers in the end-to-end tests.
 
-mod standin;
+pub mod standin;
 
 use actions::{
     cluster::install_tls,

@@ -55,7 +55,7 @@ impl Scene {
             summary: format!("{action} Deployment checkout"),
             steps: Vec::new(),
             diff: String::new(),
-            blast: Blast { pods: 3, of: 3, budgets: Vec::new(), notes: Vec::new() },
+            blast: Blast { pods: 3, of: 3, ..Blast::default() },
             risk: Risk::Medium,
             prior: Value::Null,
             undo: Vec::new(),

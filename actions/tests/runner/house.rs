@@ -129,6 +129,15 @@ impl House {
         House { ledger: connect(&url).await, practice, config, clusters, policy, url, _folder: folder }
     }
 
+    /// The same cluster, measured by a Prometheus at this address.
+    pub async fn measured(name: &str, prometheus: &str) -> House {
+        let mut house = House::new(name).await;
+        let config = toml::from_str(&format!("url = '{prometheus}'")).expect("a config");
+        house.config.prometheus = Some(config);
+        house.clusters = Clusters::new(vec![house.config.clone()]);
+        house
+    }
+
     /// A runner with its own connections, as another process would have, presumed dead after a second of silence.
     pub async fn runner(&self, worker: &str) -> Working {
         self.runner_with(worker, Duration::from_secs(1)).await

@@ -5,4 +5,5 @@ mod cancel;
 mod crash;
 mod fault;
 mod house;
+mod hpa;
 mod verify;

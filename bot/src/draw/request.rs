@@ -202,6 +202,9 @@ fn fields(view: &RequestView) -> Vec<(String, String)> {
     if !blast.budgets.is_empty() {
         field("Budgets", blast.budgets.join(", "));
     }
+    for (label, value) in &blast.facts {
+        field(label, value.clone());
+    }
     for note in &blast.notes {
         field("Mind", note.clone());
     }
@@ -293,6 +296,7 @@ fn conditions(conditions: &[Condition], within_s: u32) -> String {
             Condition::NotCrashLooping { .. } => "not crash-looping".into(),
             Condition::Gone { object } => format!("{} is gone", name(object)),
             Condition::JobComplete { .. } => "job complete".into(),
+            Condition::ScalingActive { .. } => "autoscaler can decide".into(),
             Condition::Field { pointer, equals, .. } => {
                 format!("{} = {equals}", pointer.trim_start_matches('/').replace('/', "."))
             }

@@ -166,7 +166,7 @@ pub fn propose(question: &Question<'_>) -> Result<Proposal, NoProposal> {
     if !(pod.request.is_finite() && pod.carries(*TARGETS.start() as f64 / 100.0) > 0.0) {
         return Err(NoProposal::NoRoom { request: pod.request, idle: pod.idle });
     }
-    let demand = demand(question.load, question.relation.per_load);
+    let demand = question.relation.demand(question.load);
     let values = demand.values();
     if !values.iter().any(|v| *v > 0.0) {
         return Err(NoProposal::NoLoad);
@@ -224,12 +224,6 @@ pub fn propose(question: &Question<'_>) -> Result<Proposal, NoProposal> {
         expected(&forecast, values, step, &pod, question.replicas, [&current, &proposed], &schedule);
     let past = Comparison { current: past_current, proposed: past_proposed };
     Ok(Proposal { keep, record, forecast, current, proposed, schedule, needed_now, past, expected })
-}
-
-/// The load in the unit of the resource.
-fn demand(load: &Series, per_load: f64) -> Series {
-    let values = load.values().iter().map(|v| (v * per_load).clamp(0.0, 1e100)).collect();
-    Series { values, ..load.clone() }
 }
 
 impl Record {

@@ -1,6 +1,6 @@
 //! How much of a resource a load costs, learnt from what both did together.
 
-use crate::stat::median;
+use crate::{Series, stat::median};
 
 /// `resource = idle * replicas + per_load * load`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,6 +50,12 @@ impl Relation {
     /// The load is the resource itself.
     pub fn identity() -> Self {
         Relation { idle: 0.0, per_load: 1.0, error: 0.0, samples: 0 }
+    }
+
+    /// The load in the unit of the resource, without what is used when idle.
+    pub fn demand(&self, load: &Series) -> Series {
+        let values = load.values().iter().map(|v| (v * self.per_load).clamp(0.0, 1e100)).collect();
+        Series { values, ..load.clone() }
     }
 
     /// Robust regression (Huber's weights, iteratively reweighted least squares) of samples `(load, replicas, resource)`, all

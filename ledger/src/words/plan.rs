@@ -121,6 +121,11 @@ pub enum Condition {
         /// `uid` is required.
         object: ObjectRef,
     },
+    /// The autoscaler can read its metric and decide.
+    ScalingActive {
+        /// HorizontalPodAutoscaler.
+        object: ObjectRef,
+    },
     /// The Job finished; a failed Job fails the condition.
     JobComplete {
         /// The Job.
@@ -157,6 +162,9 @@ pub struct Blast {
     pub budgets: Vec<String>,
     /// What else a person should know before approving: `an HPA (checkout, 2-10) will overrule this`.
     pub notes: Vec<String>,
+    /// What speaks for it, label and value: `forecast`, `MAPE 6 %`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<(String, String)>,
 }
 
 impl Blast {

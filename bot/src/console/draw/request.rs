@@ -201,6 +201,7 @@ fn condition(condition: &Condition) -> String {
         Condition::NotCrashLooping { object: o } => format!("no container of {} is crash-looping", object(o)),
         Condition::Gone { object: o } => format!("{} is gone", object(o)),
         Condition::JobComplete { object: o } => format!("{} has finished well", object(o)),
+        Condition::ScalingActive { object: o } => format!("{} can read its metric and decide", object(o)),
         Condition::Field { object: o, pointer, equals } => format!("{} has {pointer} = {equals}", object(o)),
     }
 }
