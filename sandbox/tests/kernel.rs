@@ -88,7 +88,7 @@ async fn the_user_is_not_root() {
     let ran = sh(&whole(), "id -u").await;
     assert_ne!(ran.stdout.text().trim(), "0");
     if rustix::process::geteuid().is_root() {
-        assert_eq!(ran.stdout.text().trim(), "65534");
+        assert_eq!(ran.stdout.text().trim(), "65533");
         assert_eq!(sh(&without(&[Layer::UnprivilegedUser]), "id -u").await.stdout.text().trim(), "0");
     }
 }

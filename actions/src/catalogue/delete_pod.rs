@@ -33,7 +33,7 @@ impl Action for DeletePod {
     }
 }
 
-async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
+pub(super) async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     accept(&context.target.kind, &["Pod"], WHY_NOT).map_err(PlanError::Invalid)?;
     let subject = Subject::read(&context).await?;
     let pod = &subject.object;

@@ -7,6 +7,7 @@ mod change;
 mod delete_pod;
 mod diff;
 mod draft;
+mod drill;
 mod hpa;
 mod mask;
 mod pause;
@@ -109,6 +110,7 @@ pub fn catalogue() -> &'static [&'static dyn Action] {
         &set_resources::SetResources,
         &delete_pod::DeletePod,
         &run_job::RunJob,
+        &drill::Drill,
         &hpa::Hpa,
     ]
 }

@@ -52,6 +52,10 @@ pub(super) fn look(condition: &Condition, seen: Option<&Value>) -> Holding {
         Condition::JobComplete { .. } => job(seen),
         Condition::Field { pointer, equals, .. } => field(seen, pointer, equals),
         Condition::ScalingActive { .. } => scaling(seen),
+        Condition::Changed { pointer, from, .. } => match seen.pointer(pointer) {
+            Some(value) if value == from => Waiting(format!("{pointer} is still {from}")),
+            _ => Holds,
+        },
         Condition::NotCrashLooping { .. } | Condition::Gone { .. } => Holds,
     }
 }
@@ -65,7 +69,8 @@ pub(super) fn object_of(condition: &Condition) -> &ObjectRef {
         | Condition::Gone { object }
         | Condition::JobComplete { object }
         | Condition::ScalingActive { object }
-        | Condition::Field { object, .. } => object,
+        | Condition::Field { object, .. }
+        | Condition::Changed { object, .. } => object,
     }
 }
 

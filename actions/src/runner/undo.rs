@@ -1,7 +1,8 @@
 //! Putting back what was before, and only if nobody has changed it since (G7).
 
 use super::{
-    attempt::{Attempt, recorded_why},
+    attempt::{Attempt, pace, recorded_why},
+    condition::{self, Holding},
     effect::{self, Outcome},
     hold::Exit,
     step::Taken,
@@ -29,19 +30,28 @@ impl Attempt<'_> {
                 Some(StepState::Failed) => Taken::Failed(recorded_why(record)),
                 Some(StepState::Unknown) => Taken::Unknown(recorded_why(record)),
                 None => {
-                    let seen = match self.untouched(cluster, step).await? {
-                        Ok(seen) => seen,
-                        Err(reason) if index == 0 => {
-                            return Ok(ended_failed(words::not_undone(plan, &because, &reason)));
+                    let mut pace = pace();
+                    loop {
+                        let seen = match self.untouched(cluster, step).await? {
+                            Ok(seen) => seen,
+                            Err(reason) if index == 0 => {
+                                return Ok(ended_failed(words::not_undone(plan, &because, &reason)));
+                            }
+                            Err(reason) => {
+                                return Ok(self.undo_stopped(&because, index, Taken::Failed(reason)));
+                            }
+                        };
+                        if !begun {
+                            let (ledger, fence) = (&self.runner.ledger, self.hold.fence());
+                            self.hold.write(|| ledger.begin_undo(fence, &because, Timestamp::now())).await?;
+                            begun = true;
                         }
-                        Err(reason) => return Ok(self.undo_stopped(&because, index, Taken::Failed(reason))),
-                    };
-                    if !begun {
-                        let (ledger, fence) = (&self.runner.ledger, self.hold.fence());
-                        self.hold.write(|| ledger.begin_undo(fence, &because, Timestamp::now())).await?;
-                        begun = true;
+                        match self.first_try(cluster, Phase::Undo, index as u32, step, Some(&seen)).await? {
+                            // Whoever changed it just now may have left the fault there: look again.
+                            Taken::Moved(_) if plan.fault().is_some() => self.hold.pause(pace.next()).await?,
+                            taken => break taken,
+                        }
                     }
-                    self.first_try(cluster, Phase::Undo, index as u32, step, Some(&seen)).await?
                 }
             };
             if taken != Taken::Done {
@@ -62,6 +72,14 @@ impl Attempt<'_> {
             Ok(None) => return Ok(Err(format!("{what} is not there any more"))),
             Err(why) => return Ok(Err(format!("{what} cannot be read ({why})"))),
         };
+        if let Some(fault) = self.plan().fault() {
+            // A drill gives back what it broke and nothing else, whoever has changed what beside it.
+            return Ok(match condition::look(fault, Some(&seen)) {
+                Holding::Holds => Err("what the drill broke is changed already".into()),
+                Holding::Fails(why) => Err(why),
+                Holding::Waiting(_) | Holding::Inconclusive(_) => Ok(seen),
+            });
+        }
         Ok(match self.last_touch(object) {
             Some((key, outcome)) if effect::unchanged_since(outcome, &key, Some(&seen)) => Ok(seen),
             Some(_) => Err(format!("someone or something else has changed {what} since")),

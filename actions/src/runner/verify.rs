@@ -53,6 +53,10 @@ impl Attempt<'_> {
         loop {
             self.hold.go_on()?;
             if may_cancel && let Some(by) = self.hold.cancelled() {
+                // What is broken on purpose does not stay broken because nobody wants to know any more.
+                if self.plan().fault().is_some() {
+                    return Ok(Err(format!("called off by {by}")));
+                }
                 return Err(Exit::Ended(Ended::Cancelled(words::cancelled_in_verify(&by, self.plan()))));
             }
             let found = look(cluster, conditions, &mut sightings, began.elapsed()).await;

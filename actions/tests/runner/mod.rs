@@ -3,6 +3,7 @@
 mod act;
 mod cancel;
 mod crash;
+mod drill;
 mod fault;
 mod house;
 mod hpa;

@@ -36,6 +36,7 @@ pub async fn check(file: &Path) -> Result<ExitCode> {
     if config.discord.is_some() {
         report.take(discord::check(&config).await);
     }
+    sandbox(&config, &mut report).await;
     database(&config, &mut report).await;
     clusters(&config, &mut report).await;
     Ok(if report.faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -67,6 +68,30 @@ impl Report {
                 Checked::Bad { what, text, mend } => self.bad(&what, &text, &mend),
             }
         }
+    }
+}
+
+/// Only rules with `exec` need it, so a machine where it cannot be is no fault.
+async fn sandbox(config: &Config, report: &mut Report) {
+    let least = "until then no command of a rule is run (docs/SANDBOX.md)";
+    match config.sandbox.run(&["true".to_owned()]).await {
+        Ok(ran) if ran.ended == sandbox::Ended::Exited(0) => {
+            let missing: Vec<String> = ran
+                .layers
+                .iter()
+                .filter(|(_, standing)| **standing != sandbox::Standing::InForce)
+                .map(|(layer, _)| layer.to_string())
+                .chain(ran.remarks)
+                .collect();
+            match missing.is_empty() {
+                true => report.good("sandbox", "commands of rules run behind all layers"),
+                false => {
+                    report.good("sandbox", &format!("commands of rules run, but: {}", missing.join(", ")))
+                }
+            }
+        }
+        Ok(ran) => report.mind("sandbox", &format!("`true` did not run there: {:?}", ran.ended), least),
+        Err(error) => report.mind("sandbox", &error.to_string(), least),
     }
 }
 

@@ -300,6 +300,7 @@ fn conditions(conditions: &[Condition], within_s: u32) -> String {
             Condition::Field { pointer, equals, .. } => {
                 format!("{} = {equals}", pointer.trim_start_matches('/').replace('/', "."))
             }
+            Condition::Changed { .. } => "healed".into(),
         })
         .collect();
     match texts.is_empty() {

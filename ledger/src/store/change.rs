@@ -16,6 +16,10 @@ pub(super) const CARD: &str = "
         update delivery set wanted = bumped.version, attempts = 0, due_at = greatest(due_at, clock_timestamp())
         from bumped where delivery.card = bumped.id)";
 
+/// What a run of this request holds alone while it runs: its target. A drill breaks its target until it is healed, and whoever heals it runs
+/// meanwhile; so a drill holds only the right to drill it.
+pub(super) const HELD: &str = "case when action = 'drill' then 'drill ' || target else target end as target";
+
 /// What is approved now waits for a worker. Here `changed` also has `state, revision, target` and a new run's id, `run`.
 pub(super) const QUEUE: &str = "
     queued as (

@@ -1,7 +1,7 @@
 //! Requests and votes: what writes them. Each write is one short transaction.
 
 use super::ceiling;
-use super::change::{CARD, ENTRY, QUEUE};
+use super::change::{CARD, ENTRY, HELD, QUEUE};
 use super::error::sql;
 use super::rows::{self, VOTE, corrupt};
 use super::time::utc;
@@ -190,7 +190,7 @@ async fn insert(executor: impl PgExecutor<'_>, request: &Request) -> Result<bool
             values ($1, $2, $3, $4, $5, $6, $7, $8, $9::json, $10, $11, $12, $13, $14, $15, $16, $17, $18::json, $19,
                 $20::json, $21, $22, $23, $24, $25, $25)
             on conflict (key) do nothing
-            returning id as request, revision, target, state, place, 'request.submitted' as kind, actor, created_at as at,
+            returning id as request, revision, {HELD}, state, place, 'request.submitted' as kind, actor, created_at as at,
                 $26::json as body, $27::uuid as run),
          {ENTRY}, {QUEUE},
          made as (insert into card (id, request) select $28, request from changed where place is not null returning id, version),
@@ -257,7 +257,7 @@ async fn update(
     sqlx::query(AssertSqlSafe(format!(
         "/* {boundary} */ with changed as (
             update request set state = $2, note = $3, expires_at = $4, cancel = $5, updated_at = $6 where id = $1
-            returning id as request, revision, target, state, $7::text as kind, $8::text as actor, updated_at as at,
+            returning id as request, revision, {HELD}, state, $7::text as kind, $8::text as actor, updated_at as at,
                 $9::json as body, $10::uuid as run),
          dequeued as (
             update run set phase = 'done', ended_at = at from changed

@@ -5,7 +5,7 @@
 //! holds only while what it read still stands.
 
 use super::ceiling;
-use super::change::{CARD, ENTRY, QUEUE};
+use super::change::{CARD, ENTRY, HELD, QUEUE};
 use super::error::sql;
 use super::request::text;
 use super::rows::{self, corrupt};
@@ -230,7 +230,7 @@ impl Ledger {
                     update request set revision = $5, plan = $6::json, digest = $7, decision = $8::json, policy = $9,
                         state = $10, note = $11, expires_at = $12, updated_at = $13
                     from still where id = still.request
-                    returning id as request, revision, target, state, 'request.replanned' as kind,
+                    returning id as request, revision, {HELD}, state, 'request.replanned' as kind,
                         'runner:' || worker as actor, updated_at as at, $14::json as body, $15::uuid as run),
                  {ENTRY}, {CARD}, {QUEUE}
                  select request from changed"

@@ -140,6 +140,17 @@ pub enum Condition {
         /// What it must equal; null also matches an absent field.
         equals: Value,
     },
+    /// The value at a JSON pointer is another than this, which the plan itself writes there: a drill that somebody has healed. A plan
+    /// with this condition gives back: when it does not hold in time, or the run is called off, the undo steps are taken as long as the
+    /// value is still this, whatever else has changed.
+    Changed {
+        /// The object.
+        object: ObjectRef,
+        /// RFC 6901.
+        pointer: String,
+        /// What a drill puts there.
+        from: Value,
+    },
 }
 
 /// Conditions with a deadline.
@@ -249,6 +260,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Of a drill: the condition that tells whether what it broke is still broken.
+    pub fn fault(&self) -> Option<&Condition> {
+        self.verify.conditions.iter().find(|condition| matches!(condition, Condition::Changed { .. }))
+    }
+
     /// What an approval is bound to (G3): action, parameters, target with uid, steps, diff, prior state, undo and what is
     /// verified. Not the blast radius, the resourceVersion or the wording: those move without the change being another one.
     pub fn digest(&self) -> Digest {

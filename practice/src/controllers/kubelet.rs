@@ -64,13 +64,32 @@ fn behaviour(pod: &Value) -> Behaviour {
     let images = || list(pod, &["spec", "containers"]).iter().map(|container| text(container, &["image"]));
     if images().any(|image| image.contains("missing") || image.ends_with(":nope")) {
         Behaviour::Missing
-    } else if images().any(|image| image.contains("crash")) {
+    } else if images().any(|image| image.contains("crash")) || runs_into_the_ground(pod) {
         Behaviour::Crash
     } else if images().any(|image| image.contains("slow")) {
         Behaviour::Slow
     } else {
         Behaviour::Good
     }
+}
+
+/// Its program is not there (`crash` in its name), or it has too little memory to start.
+fn runs_into_the_ground(pod: &Value) -> bool {
+    let crashes = |container: &Value| {
+        list(container, &["command"])
+            .first()
+            .and_then(Value::as_str)
+            .is_some_and(|program| program.contains("crash"))
+    };
+    !is_task(pod) && list(pod, &["spec", "containers"]).iter().any(crashes) || is_out_of_memory(pod)
+}
+
+/// A limit of less than 16 MiB: nothing starts with that.
+fn is_out_of_memory(pod: &Value) -> bool {
+    let limits = list(pod, &["spec", "containers"])
+        .iter()
+        .map(|container| text(container, &["resources", "limits", "memory"]));
+    limits.filter_map(|limit| limit.strip_suffix("Mi")?.parse::<u32>().ok()).any(|mebibytes| mebibytes < 16)
 }
 
 fn images(pod: &Value) -> Vec<Value> {
@@ -240,7 +259,12 @@ fn terminated(pod: &Value, code: i64) -> Value {
         .first()
         .map(|status| text(status, &["state", "running", "startedAt"]).to_owned())
         .filter(|since| !since.is_empty());
-    json!({"exitCode": code, "reason": if code == 0 { "Completed" } else { "Error" }, "startedAt": since.unwrap_or_else(object::now), "finishedAt": object::now(),
+    let reason = match code {
+        0 => "Completed",
+        137 => "OOMKilled",
+        _ => "Error",
+    };
+    json!({"exitCode": code, "reason": reason, "startedAt": since.unwrap_or_else(object::now), "finishedAt": object::now(),
         "containerID": format!("containerd://{:016x}", object::fnv(name.as_bytes()))})
 }
 
@@ -271,7 +295,7 @@ fn crash(control: &mut Control<'_>, place: &Place, pod: &Arc<Value>, _now: Insta
         place.0,
         object::uid(pod)
     );
-    let end = terminated(pod, 1);
+    let end = terminated(pod, if is_out_of_memory(pod) { 137 } else { 1 });
     let looping = |_: &Value| json!({"waiting": {"reason": "CrashLoopBackOff", "message": message}});
     let mut new = (**pod).clone();
     for status in new["status"]["containerStatuses"].as_array_mut().into_iter().flatten() {

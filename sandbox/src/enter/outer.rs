@@ -1,4 +1,4 @@
-//! The outer half: becomes nobody, enters the namespaces, starts the inner half as process 1 of them, and watches. It ends everything when
+//! The outer half: becomes an unprivileged user, enters the namespaces, starts the inner half as process 1 of them, and watches. It ends everything when
 //! the deadline is over or when the other end of its line is closed, which happens also when the caller is killed.
 
 use super::INNER;
@@ -27,8 +27,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The user and group `nobody`, by number as everywhere on Linux: the one the kernel itself shows for users it has no number for.
-const NOBODY: u32 = 65534;
+/// A user and group that own nothing on any usual machine. Not `nobody` (65534): other services run as that, our own Postgres among
+/// them, and the kernel shows it as the owner of whatever it has no number for.
+const NO_ONE: u32 = 65533;
 
 pub fn run() -> io::Result<()> {
     close_inherited()?;
@@ -57,13 +58,15 @@ fn close_inherited() -> io::Result<()> {
     Ok(())
 }
 
-/// Becomes nobody and enters the namespaces.
+/// Becomes an unprivileged user and enters the namespaces.
 fn enter(order: &Order) -> Standings {
     let mut standings = Standings::default();
     let said = |what: &'static str| move |error: Errno| format!("{what}: {error}");
     // When memory runs out, the kernel should take the script, not us. Only an offer: no wall.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
-    order.put_up(&mut standings, Layer::UnprivilegedUser, || become_nobody().map_err(said("become nobody")));
+    order.put_up(&mut standings, Layer::UnprivilegedUser, || {
+        become_no_one().map_err(said("become an unprivileged user"))
+    });
     order.put_up(&mut standings, Layer::UserNamespace, user_namespace);
     let rest = [
         (Layer::MountNamespace, CloneFlags::CLONE_NEWNS),
@@ -84,12 +87,12 @@ fn enter(order: &Order) -> Standings {
 }
 
 /// Gives up root for good. Whoever is somebody else already stays that: its rights outside are what the other walls are for.
-fn become_nobody() -> rustix::io::Result<()> {
+fn become_no_one() -> rustix::io::Result<()> {
     use rustix::process::{Gid, Uid};
     if !geteuid().is_root() {
         return Ok(());
     }
-    let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+    let (user, group) = (Uid::from_raw(NO_ONE), Gid::from_raw(NO_ONE));
     set_thread_groups(&[])?;
     set_thread_res_gid(group, group, group)?;
     set_thread_res_uid(user, user, user)?;

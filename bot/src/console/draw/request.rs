@@ -203,6 +203,9 @@ fn condition(condition: &Condition) -> String {
         Condition::JobComplete { object: o } => format!("{} has finished well", object(o)),
         Condition::ScalingActive { object: o } => format!("{} can read its metric and decide", object(o)),
         Condition::Field { object: o, pointer, equals } => format!("{} has {pointer} = {equals}", object(o)),
+        Condition::Changed { object: o, pointer, from } => {
+            format!("somebody has healed {}: {pointer} is no longer {from}", object(o))
+        }
     }
 }
 
