@@ -194,12 +194,23 @@ impl Discord {
             matches!(sending.delivery.subject, CardSubject::Said(_))
                 && command::is_same(embeds, &sending.message.body["embeds"])
         };
-        let found = recent.iter().find(|message| {
+        let ours = recent.iter().filter(|message| {
             message["author"]["id"].as_str() == Some(self.api.application_id())
                 && is_later(message["id"].as_str().unwrap_or_default(), sending.delivery)
                 && (message["nonce"] == nonce || of_request(message) || of_words(message))
         });
-        found.and_then(|message| message["id"].as_str().map(str::to_string))
+        for id in ours.filter_map(|message| message["id"].as_str()) {
+            // Somebody may have been told the very same words a moment before.
+            match self.app.ledger.is_anothers(sending.delivery, id).await {
+                Ok(false) => return Some(id.to_string()),
+                Ok(true) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "cannot tell whose an earlier message is");
+                    return None;
+                }
+            }
+        }
+        None
     }
 
     /// For one person.

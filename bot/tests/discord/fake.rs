@@ -39,6 +39,8 @@ pub struct Store {
     pub gateway: Option<String>,
     pub closed: HashSet<String>,
     nonces: HashMap<String, String>,
+    /// Nonces are forgotten at once.
+    pub forgetful: bool,
     /// Answers to give instead, by `METHOD path`, once each.
     pub faults: HashMap<String, Vec<(u16, Value)>>,
     /// Do it, and drop the answer.
@@ -97,7 +99,7 @@ impl Store {
                 if self.closed.contains(*channel) {
                     return (403, json!({ "code": 50_007, "message": "Cannot send messages to this user" }));
                 }
-                if let Some(known) = self.nonces.get(&nonce) {
+                if let Some(known) = self.nonces.get(&nonce).filter(|_| !self.forgetful) {
                     return (200, json!({ "id": known }));
                 }
                 let made = self.make(channel, body.clone(), false);

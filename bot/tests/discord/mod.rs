@@ -316,6 +316,31 @@ async fn a_lost_answer_and_a_late_acknowledgement_make_no_second_message() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_lost_answer_the_newest_messages_are_looked_at_and_the_same_words_of_another_card_are_left_alone()
+ {
+    let world = World::new("discord_forgetful").await;
+    let (post, place) = ("POST channels/8/messages".to_string(), Place("discord:100:8".into()));
+    let card = bot::card::Card::titled(bot::card::Tone::Neutral, "the same words");
+    let card = serde_json::to_value(card).unwrap();
+    world.discord.with(|store| store.forgetful = true);
+    for (n, key) in ["answered", "made, and not answered", "not made", "answered again"].iter().enumerate() {
+        world.discord.with(|store| match n {
+            1 => drop(store.lose.insert(post.clone())),
+            2 => drop(store.faults.insert(post.clone(), vec![(502, Value::Null)])),
+            _ => {}
+        });
+        world.app.ledger.say(key, &place, None, &card).await.unwrap();
+        world.until(|world| (world.discord.shown("8").len() > n).then_some(())).await;
+        // The one whose answer was lost is settled when it has been found and edited.
+        let found = |world: &World| world.discord.shown("8")[n].edits > 0;
+        world.until(|world| (n != 1 || found(world)).then_some(())).await;
+    }
+    assert_eq!(world.discord.shown("8").len(), 4, "each once");
+    let posts = world.discord.with(|store| store.calls.iter().filter(|call| **call == post).count());
+    assert_eq!(posts, 5, "only the one that was not made was posted again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_discords_own_signature_opens_the_door() {
     let world = World::new("discord_signature").await;
     assert_eq!(world.signed(&json!({ "type": 1, "version": 1 })).await, (200, json!({ "type": 1 })));

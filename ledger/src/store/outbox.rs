@@ -352,6 +352,19 @@ impl Ledger {
         Ok(given_up.unwrap_or(false))
     }
 
+    /// Is this message of the room another card's? For doors that look for a message of theirs whose making was not answered.
+    pub async fn is_anothers(&self, delivery: &Delivery, message: &str) -> Result<bool, LedgerError> {
+        sqlx::query_scalar(
+            "select exists (select from delivery where place = $1 and message = $2 and card <> $3)",
+        )
+        .bind(&delivery.place.0)
+        .bind(message)
+        .bind(delivery.card.0)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(sql("look whose message it is"))
+    }
+
     /// Where a request's card is given up, and why.
     pub async fn given_up(&self, request: RequestId) -> Result<Vec<(Place, String)>, LedgerError> {
         let rows: Vec<(String, String)> = sqlx::query_as(
