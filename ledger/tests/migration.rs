@@ -38,7 +38,8 @@ async fn fill(ledger: &Ledger) {
     submitted(ledger, "lost", allow()).await;
     let claim = ledger.claim_run("w", LONG, at(2)).await.unwrap().unwrap();
     ledger.end_run(&claim.fence, &Ended::Unknown("no answer".into()), at(3)).await.unwrap();
-    ledger.claim_run("w", LONG, at(4)).await.unwrap().unwrap();
+    let claim = ledger.claim_run("w", LONG, at(4)).await.unwrap().unwrap();
+    ledger.intend_step(&claim.fence, Phase::Act, 0, &json!({}), at(5)).await.unwrap();
     let place = Place("slack:T1:C1".into());
     ledger.show(waits.id, &place).await.unwrap();
     for (key, only_for) in [("said", None), ("whispered", Some(actor("ann")))] {
