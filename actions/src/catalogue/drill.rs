@@ -96,7 +96,7 @@ impl Action for Drill {
                     .default_value(USUAL)
                     .help("Given back after this time if nobody has healed it"),
             )
-            .after_help("Example: drill crash-loop deploy/checkout --for 5m -n shop -c staging-eu --why \"are we woken?\"")
+            .after_help("Example: drill crash-loop deploy/checkout --for 5m -n shop -c staging --why \"are we woken?\"")
     }
 
     fn parse(&self, matches: &clap::ArgMatches) -> Result<(Named, Value), String> {
