@@ -99,7 +99,18 @@ impl Gate {
     }
 
     /// Plan, decide, one transaction. Idempotent by `ask.key`.
-    pub async fn submit(&self, mut ask: Ask, now: Timestamp) -> Result<Submitted, LedgerError> {
+    pub async fn submit(&self, ask: Ask, now: Timestamp) -> Result<Submitted, LedgerError> {
+        self.submit_as(RequestId::new(), ask, now).await
+    }
+
+    /// As [`Gate::submit`], under an id that the caller has noted before: whoever finds it there after a crash knows whether the
+    /// request was made.
+    pub async fn submit_as(
+        &self,
+        id: RequestId,
+        mut ask: Ask,
+        now: Timestamp,
+    ) -> Result<Submitted, LedgerError> {
         // The record keeps microseconds, and planning anew must see the very same moment.
         let now = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
         if let Some(request) = self.ledger.request_by_key(&ask.key).await? {
@@ -113,7 +124,6 @@ impl Gate {
         };
         // Whatever the door believes: the policy file and the links say who this is.
         ask.person = who.person.clone();
-        let id = RequestId::new();
         let Planned { cluster, plan, activity } = match self.plan(id, &ask, now).await? {
             Ok(planned) => planned,
             Err(rejected) => return self.reject(&ask, rejected, now).await,

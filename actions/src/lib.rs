@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod gate;
 pub mod identity;
 pub mod metric;
+pub mod owner;
 pub mod policy;
 pub mod query;
 pub mod runner;

@@ -1,6 +1,6 @@
 //! What every door needs, in one value.
 
-use crate::{config::Config, metrics::Metrics, names::Names};
+use crate::{config::Config, healing::RulesHandle, intake::Rates, metrics::Metrics, names::Names};
 use actions::{cluster::Clusters, gate::Gate, policy::PolicyHandle};
 use ledger::{Ledger, Wake};
 use std::{collections::BTreeMap, sync::Arc};
@@ -16,6 +16,8 @@ pub struct App {
     pub clusters: Clusters,
     /// The policy in force.
     pub policy: PolicyHandle,
+    /// The healing rules in force.
+    pub rules: RulesHandle,
     /// The one way to a change.
     pub gate: Gate,
     /// As loaded.
@@ -24,6 +26,8 @@ pub struct App {
     pub worker: String,
     /// Fan-out of one listening connection; subscribe to hear of changes. A lagging receiver must read anew.
     pub wakes: broadcast::Sender<Wake>,
+    /// What intakes may still send.
+    pub rates: Arc<Rates>,
     /// Of this process.
     pub metrics: Arc<Metrics>,
     /// What clusters have, for completion.
@@ -38,15 +42,18 @@ impl App {
         let clusters = Clusters::new(config.clusters.clone());
         let gate = Gate { ledger: ledger.clone(), clusters: clusters.clone(), policy: policy.clone() };
         let (wakes, _) = broadcast::channel(1024);
+        let rules = RulesHandle::new(config.heal.rules.clone());
         let (config, metrics) = (Arc::new(config), Arc::default());
         App {
             ledger,
             clusters,
             policy,
+            rules,
             gate,
             config,
             worker: worker_name(),
             wakes,
+            rates: Arc::default(),
             metrics,
             names: Names::default(),
             stop,

@@ -128,7 +128,7 @@ pub struct Card {
     pub footer: Option<String>,
     /// Path in the console: `/requests/<id>`.
     pub link: Option<String>,
-    /// Whose card; buttons act on it.
+    /// Whose card; buttons act on it. The card of an incident has its id here.
     pub request: Option<ledger::RequestId>,
     /// Hex digest of the plan shown; goes with every click (G3).
     pub digest: Option<String>,

@@ -5,11 +5,13 @@ use crate::{
     app::App,
     card::{Card, Tone},
     draw,
+    healing::person::{self, Deed},
     line::{Reply, answer_line, cancel, vote},
 };
 use actions::gate::Ballot;
+use jiff::SignedDuration;
 use jiff::Timestamp;
-use ledger::{Event, Inbound, LedgerError, Refusal, Verdict};
+use ledger::{Event, Inbound, IncidentId, LedgerError, Refusal, Verdict};
 use std::time::{Duration, Instant};
 
 /// How long a door's claim on an event lasts; pass it to `Ledger::receive`. Longer than any command may take.
@@ -17,6 +19,9 @@ pub const LEASE: Duration = Duration::from_secs(60);
 
 /// Something is said after this long, even if it is only that the answer is on its way.
 const FIRST_ANSWER: Duration = Duration::from_millis(2_500);
+
+/// How long the button of an incident's card silences it.
+const SILENCE: SignedDuration = SignedDuration::from_hours(1);
 
 /// After so many an event is given up.
 const TRIES: i64 = 10;
@@ -175,6 +180,15 @@ async fn reply(app: &App, inbound: &Inbound) -> Result<Reply, LedgerError> {
                 "deny" => Verdict::Deny,
                 "cancel" => {
                     return cancel(app, actor, *request, reason.as_deref(), now).await;
+                }
+                "take" | "give-back" | "silence" => {
+                    // The card of an incident, whose id stands where a request's does.
+                    let deed = match button.as_str() {
+                        "take" => Deed::Take,
+                        "give-back" => Deed::GiveBack,
+                        _ => Deed::Silence { lasts: SILENCE, why: "from its card".into() },
+                    };
+                    return person::act(app, actor, IncidentId(request.0), &deed, now).await;
                 }
                 "details" => {
                     if let Err(refusal) = app.gate.who(actor).await? {

@@ -186,6 +186,7 @@ pub fn ask_of(caller: &Caller, line: AskLine, text: &str) -> Ask {
         why: line.why,
         break_glass: line.break_glass,
         dry_run: line.dry_run,
+        with_person: None,
     }
 }
 

@@ -26,6 +26,13 @@ struct OnPlatform {
     platform: String,
 }
 
+/// One series per intake and what became of what it told.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FromIntake {
+    intake: String,
+    outcome: &'static str,
+}
+
 /// The metrics of one process.
 pub struct Metrics {
     registry: Registry,
@@ -38,6 +45,13 @@ pub struct Metrics {
     given_up: Gauge,
     failures: Family<OnPlatform, Counter>,
     unhandled: Gauge,
+    intake: Histogram,
+    intake_events: Family<FromIntake, Counter>,
+    intake_refused: Family<FromIntake, Counter>,
+    waiting_events: Gauge,
+    incidents: Gauge,
+    blocked_rules: Gauge,
+    storms: Gauge,
     unsealed_age: Gauge<f64, AtomicU64>,
 }
 
@@ -58,6 +72,13 @@ impl Default for Metrics {
             given_up: Gauge::default(),
             failures: Family::default(),
             unhandled: Gauge::default(),
+            intake: times(),
+            intake_events: Family::default(),
+            intake_refused: Family::default(),
+            waiting_events: Gauge::default(),
+            incidents: Gauge::default(),
+            blocked_rules: Gauge::default(),
+            storms: Gauge::default(),
             unsealed_age: Gauge::default(),
         };
         let registry = &mut metrics.registry;
@@ -99,6 +120,34 @@ impl Default for Metrics {
             metrics.unhandled.clone(),
         );
         registry.register_with_unit(
+            "intake_duration",
+            "Time to make durable what an intake was told",
+            seconds(),
+            metrics.intake.clone(),
+        );
+        registry.register(
+            "intake_events",
+            "Events that intakes were told: new, known already, or refused",
+            metrics.intake_events.clone(),
+        );
+        registry.register(
+            "intake_refused",
+            "Messages that intakes refused: proof, size, rate, slow, malformed, database",
+            metrics.intake_refused.clone(),
+        );
+        registry.register(
+            "waiting_events",
+            "Events that are not folded into incidents yet",
+            metrics.waiting_events.clone(),
+        );
+        registry.register("open_incidents", "Incidents that have not ended", metrics.incidents.clone());
+        registry.register(
+            "blocked_rules",
+            "Rules that only a person lets go on somewhere",
+            metrics.blocked_rules.clone(),
+        );
+        registry.register("storms", "Clusters in which it storms", metrics.storms.clone());
+        registry.register_with_unit(
             "unsealed_entry_age",
             "Age of the oldest entry after the newest seal",
             seconds(),
@@ -124,6 +173,23 @@ impl Metrics {
         self.delivery.observe(took.as_secs_f64());
     }
 
+    /// An intake made a message durable.
+    pub fn intake(&self, took: Duration) {
+        self.intake.observe(took.as_secs_f64());
+    }
+
+    /// What one message told.
+    pub fn intake_events(&self, intake: &str, new: u64, known: u64, refused: u64) {
+        for (outcome, count) in [("new", new), ("known", known), ("refused", refused)] {
+            self.intake_events.get_or_create(&FromIntake { intake: intake.into(), outcome }).inc_by(count);
+        }
+    }
+
+    /// An intake refused a message.
+    pub fn intake_refused(&self, intake: &str, why: &'static str) {
+        self.intake_refused.get_or_create(&FromIntake { intake: intake.into(), outcome: why }).inc();
+    }
+
     /// A card could not be delivered.
     pub fn undelivered(&self, platform: &str) {
         self.failures.get_or_create(&OnPlatform { platform: platform.into() }).inc();
@@ -140,6 +206,10 @@ impl Metrics {
         self.undelivered.set(whole(gauges.undelivered_cards));
         self.given_up.set(whole(gauges.given_up_cards));
         self.unhandled.set(whole(gauges.unhandled_events));
+        self.waiting_events.set(whole(gauges.waiting_events));
+        self.incidents.set(whole(gauges.open_incidents));
+        self.blocked_rules.set(whole(gauges.blocked_rules));
+        self.storms.set(whole(gauges.storms));
         self.unsealed_age.set(gauges.unsealed_age_s);
         let mut text = String::new();
         // Writing to a String cannot fail.

@@ -69,6 +69,8 @@ async fn post(app: &App, due: &DueNotice) -> Result<(), LedgerError> {
                 app.ledger.show(due.request, place).await?;
             }
         }
+        // No request has such a notice: incidents show themselves.
+        Notice::Incidents => {}
         // An edit of a card wakes nobody: a person is needed, so it is a message of its own, also where it was asked for.
         Notice::Unknown => {
             let card = draw::json(&draw::alarm(&view, &app.labels(cluster), Timestamp::now()));

@@ -6,7 +6,7 @@ use crate::{
     app::App,
     card::Card,
     door::{Door, Kind, Undelivered},
-    draw, picture,
+    draw, healing, picture,
 };
 use futures::FutureExt;
 use jiff::Timestamp;
@@ -241,6 +241,11 @@ async fn draw_card(app: &App, delivery: &Delivery) -> Result<Card, String> {
             let labels = app.labels(&view.request.plan.target.cluster);
             let picture = picture::of_request(app, &view.request).await;
             Ok(Card { picture, ..draw::request(&view, &labels, Timestamp::now()) })
+        }
+        CardSubject::Incident(id) => {
+            let card =
+                healing::person::card(app, *id, Timestamp::now()).await.map_err(|error| error.to_string())?;
+            card.ok_or_else(|| "its incident is not there".into())
         }
     }
 }

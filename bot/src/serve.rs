@@ -2,8 +2,8 @@
 //! does not wait.
 
 use crate::{
-    api, app::App, checkpoint, config::Config, console, database, discord, door::Rooms, inbox, notice,
-    outbox, prune, slack,
+    api, app::App, checkpoint, config::Config, console, database, discord, door::Rooms, healing, inbox,
+    intake, notice, outbox, prune, slack,
 };
 use actions::{
     policy::PolicyHandle,
@@ -28,7 +28,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Every page and call.
 pub fn router(app: App) -> axum::Router {
     let log = TraceLayer::new_for_http();
-    let mut router = console::router().merge(api::router());
+    let mut router = console::router().merge(api::router()).merge(intake::router());
     if app.config.slack.is_some() {
         router = router.merge(slack::router(&app));
     }
@@ -51,6 +51,7 @@ pub async fn serve(config: Config) -> Result<()> {
         config.audit.as_ref().map(|audit| checkpoint::signing_key(&audit.signing_key_file)).transpose()?;
     let Some(database) = database::open(&config.database, &stop).await? else { return Ok(()) };
     let app = App::new(config, database.ledger.clone(), policy, stop.clone());
+    app.rules.reload().context("the rules are not in force")?;
 
     let tasks = TaskTracker::new();
     start(&app, &tasks);
@@ -105,6 +106,7 @@ pub fn start(app: &App, tasks: &TaskTracker) {
     tasks.spawn(outbox::work(app.clone(), Arc::new(Rooms(app.ledger.clone()))));
     tasks.spawn(notice::work(app.clone()));
     tasks.spawn(prune::work(app.clone()));
+    healing::start(app, tasks);
     if app.config.slack.is_some() {
         slack::start(app, tasks);
     }

@@ -126,6 +126,7 @@ impl World {
             why: Some("stale connections".into()),
             break_glass: false,
             dry_run: false,
+            with_person: None,
         };
         let plan = Plan {
             action: "restart".into(),

@@ -147,6 +147,7 @@ impl World {
             why: Some(why.into()),
             break_glass: false,
             dry_run: false,
+            with_person: None,
         };
         let quorum = Quorum { votes: 1, groups: vec!["sre".into()], within_s: 1800, type_cluster: false };
         let decision = Decision::Needs { rule: "one of sre".into(), quorum };

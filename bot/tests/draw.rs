@@ -76,6 +76,7 @@ pub(crate) fn ask() -> Ask {
         why: Some("flash sale".into()),
         break_glass: false,
         dry_run: false,
+        with_person: None,
     }
 }
 

@@ -7,6 +7,7 @@ mod discord;
 mod doors;
 mod draw;
 mod grammar;
+mod healing;
 mod people;
 mod script;
 mod slack;

@@ -105,6 +105,7 @@ pub fn ask(name: &str) -> Ask {
         why: Some("the sale".into()),
         break_glass: false,
         dry_run: false,
+        with_person: None,
     }
 }
 

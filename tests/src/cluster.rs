@@ -203,6 +203,17 @@ impl Cluster {
         Ok(())
     }
 
+    /// Host and port of the practice cluster, where it can be scraped; None where it has no metrics.
+    pub async fn metrics(&self) -> Option<String> {
+        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).ok()?;
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.ok()?;
+        let answer = reqwest::get(format!("{}practice/metrics", config.cluster_url)).await.ok()?;
+        answer.status().is_success().then(|| {
+            let (host, port) = (config.cluster_url.host().unwrap_or_default(), config.cluster_url.port_u16());
+            format!("{host}:{}", port.unwrap_or(80))
+        })
+    }
+
     /// Gives a real cluster its namespace back.
     pub async fn finish(&self) {
         if !self.is_practice() {

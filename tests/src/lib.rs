@@ -3,6 +3,7 @@
 //!
 //! Nothing in here reaches into a process: everything is done from outside, as an operator or an attacker would.
 
+pub mod alerting;
 pub mod api;
 pub mod bucket;
 pub mod cluster;
@@ -10,6 +11,7 @@ pub mod console;
 pub mod discord;
 pub mod door;
 pub mod fault;
+pub mod hook;
 pub mod petrel;
 pub mod process;
 pub mod proxy;

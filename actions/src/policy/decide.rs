@@ -40,11 +40,17 @@ impl Policy {
         if let Some(refusal) = self.capped(key, facts, &context, trace) {
             return refusal;
         }
-        match self.first_match(key, &context, trace) {
+        match self.first_match(key, ask.with_person.as_deref(), &context, trace) {
             Some(rule) => self.apply(rule, facts, trace),
             None => {
                 trace.push(format!("no rule for {key} matched: refused by default"));
                 let way = if ask.break_glass { "No break-glass rule" } else { "No rule" };
+                let way = match &ask.with_person {
+                    Some(why) => {
+                        format!("A person must agree ({why}), and no rule with decide = \"approve\"")
+                    }
+                    None => way.to_string(),
+                };
                 let reason = format!(
                     "{way} lets {who} {action} on {cluster}. To change that, add a [[rule]] with action = \"{key}\" and \
                      decide = \"allow\" or \"approve\" to the policy file.",
@@ -164,7 +170,14 @@ impl Policy {
         }
     }
 
-    fn first_match(&self, key: &str, context: &Context<'_, '_>, trace: &mut Vec<String>) -> Option<&Rule> {
+    /// The rule that decides. Where a person must agree, a rule that would allow it alone is none.
+    fn first_match(
+        &self,
+        key: &str,
+        with_person: Option<&str>,
+        context: &Context<'_, '_>,
+        trace: &mut Vec<String>,
+    ) -> Option<&Rule> {
         self.rules.iter().find(|rule| {
             let name = &rule.name;
             if !rule.actions.contains(key) {
@@ -172,6 +185,10 @@ impl Policy {
                 return false;
             }
             let subject = format!("rule \"{name}\"");
+            if let (Some(why), Then::Allow) = (with_person, &rule.then) {
+                trace.push(format!("{subject}: passed over, because a person must agree: {why}"));
+                return false;
+            }
             match rule.then {
                 Then::Refuse { .. } => strict(rule.when.as_ref(), context, &subject, "matched", trace),
                 Then::Allow | Then::Approve(_) => lenient(rule.when.as_ref(), context, &subject, trace),
@@ -240,7 +257,7 @@ impl Policy {
         }
         let scene =
             Scene { who, action: query, cluster, labels: cluster_labels, doing: None, now, zone: self.zone };
-        match self.first_match(QUERY, &scene.bind(&self.env), &mut Vec::new()) {
+        match self.first_match(QUERY, None, &scene.bind(&self.env), &mut Vec::new()) {
             Some(Rule { then: Then::Refuse { message }, name, .. }) => {
                 let reason =
                     message.clone().unwrap_or_else(|| format!("The rule \"{name}\" refuses this question."));

@@ -87,6 +87,12 @@ pub struct Explained {
     pub trace: Vec<String>,
 }
 
+/// `alert:*` stands for every alert; people and scripts are always named.
+fn every(actor: &Actor) -> Option<Actor> {
+    let kind = actor.kind();
+    matches!(kind, "alert" | "schedule" | "forecast").then(|| format!("{kind}:*").parse().ok()).flatten()
+}
+
 impl Policy {
     /// Parses and compiles; `file` is for messages only.
     pub fn parse(file: &str, text: &str) -> Result<Policy, PolicyError> {
@@ -102,6 +108,11 @@ impl Policy {
         &self.version
     }
 
+    /// Whether the file names them as a machine.
+    pub fn is_machine(&self, person: &Person) -> bool {
+        self.members.iter().any(|member| member.person == *person && !member.human)
+    }
+
     /// Whom a stranger should ask, in the file's own words.
     pub fn contact(&self) -> Option<&str> {
         self.contact.as_deref()
@@ -109,7 +120,8 @@ impl Policy {
 
     /// None: a stranger.
     pub fn who(&self, actor: &Actor) -> Option<Who> {
-        let member = &self.members[*self.by_identity.get(actor)?];
+        let index = self.by_identity.get(actor).or_else(|| self.by_identity.get(&every(actor)?))?;
+        let member = &self.members[*index];
         Some(Who { person: member.person.clone(), groups: member.groups.clone() })
     }
 

@@ -6,12 +6,15 @@
 mod attempt;
 mod condition;
 mod effect;
+mod health;
 mod hold;
 mod pods;
 mod step;
 mod undo;
 mod verify;
 mod words;
+
+pub use health::{Health, health};
 
 use crate::{cluster::Clusters, policy::PolicyHandle};
 use attempt::Attempt;

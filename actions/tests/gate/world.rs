@@ -163,6 +163,7 @@ pub fn ask(actor: &str, action: &str, deployment: &str, parameters: Value) -> As
         why: None,
         break_glass: false,
         dry_run: false,
+        with_person: None,
     }
 }
 

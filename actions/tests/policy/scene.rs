@@ -46,6 +46,7 @@ impl Scene {
             why: None,
             break_glass: false,
             dry_run: false,
+            with_person: None,
         };
         let plan = Plan {
             action: action.to_string(),

@@ -227,6 +227,7 @@ impl House {
             why: None,
             break_glass: false,
             dry_run: false,
+            with_person: None,
         };
         Request::new(id, ask, plan, Decision::Allow { rule: "test".into() }, "test".into(), now)
     }

@@ -1,9 +1,10 @@
 //! `petrel check`: one line for each thing that must be right before `serve`, and how to mend what is not.
 
 use crate::{
-    config::{Config, Notice},
+    config::{Config, Notice, Proof},
     database, discord,
     door::Checked,
+    healing::RulesHandle,
     slack,
 };
 use actions::{
@@ -30,6 +31,7 @@ pub async fn check(file: &Path) -> Result<ExitCode> {
     };
     policy(&config, &mut report);
     rooms(&config, &mut report);
+    healing(&config, &mut report);
     if config.slack.is_some() {
         report.take(slack::check(&config).await);
     }
@@ -138,6 +140,66 @@ fn rooms(config: &Config, report: &mut Report) {
                     "name it in a [[room]]'s notices",
                 );
             }
+        }
+    }
+}
+
+/// Are there rules, somebody who tells what happened, and somebody whom policy lets ask?
+fn healing(config: &Config, report: &mut Report) {
+    let rules = RulesHandle::new(config.heal.rules.clone());
+    match (&config.heal.rules, rules.reload()) {
+        (None, _) if config.intakes.is_empty() => return,
+        (None, _) => {
+            report.mind("rules", "there are none", "add [heal] rules = \"folder\" with *.heal files")
+        }
+        (Some(folder), Ok(_)) => {
+            let rules = rules.current();
+            report.good(
+                "rules",
+                &format!("{}, {} rules, version {}", folder.display(), rules.all().len(), rules.version()),
+            );
+        }
+        (Some(_), Err(error)) => {
+            report.bad("rules", &error.to_string(), "docs/HEALING.md says what may stand there")
+        }
+    }
+    for intake in &config.intakes {
+        let (kind, name) = (intake.kind.as_str(), &intake.name);
+        let proof = match intake.proof {
+            Proof::Token(_) => "a bearer token",
+            Proof::Hmac(_) => "a signature",
+        };
+        report.good(
+            "intake",
+            &format!("POST {} with {proof}", config.address(&format!("/hook/{kind}/{name}"))),
+        );
+        if intake.cluster.is_none() {
+            report.mind(
+                "intake",
+                &format!("{name} names no cluster for alerts without a label `cluster`"),
+                "add cluster = \"...\", or that label",
+            );
+        }
+    }
+    if config.intakes.is_empty() {
+        report.mind("intake", "there are rules and nobody tells what happens", "add [[intake]]");
+    }
+    if let Ok(policy) = PolicyHandle::load(&config.policy)
+        && is_stranger(&policy.current(), "alert:*")
+    {
+        report.mind(
+            "policy",
+            "alert:* is nobody, so rules can ask for nothing",
+            "add a [[machine]] with identities = [\"alert:*\"]",
+        );
+    }
+    for cluster in &config.clusters {
+        if config.hearing(Notice::Incidents, &cluster.name).next().is_none() {
+            report.mind(
+                &format!("cluster {}", cluster.name),
+                "no room hears its \"incidents\" notices, so nobody is called",
+                "name it in a [[room]]'s notices",
+            );
         }
     }
 }

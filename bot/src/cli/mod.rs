@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod explain;
 mod forecast;
+mod heal;
 
 use crate::{config::Config, database, grammar, serve};
 use anyhow::Result;
@@ -42,6 +43,9 @@ enum Command {
     Policy(explain::Policy),
     /// Forecast series from a CSV file
     Forecast(forecast::Forecast),
+    /// Check, format and try healing rules
+    #[command(subcommand)]
+    Heal(heal::Heal),
     /// Print reference pages
     #[command(subcommand)]
     Docs(Docs),
@@ -111,6 +115,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Audit(audit) => audit.run().await,
         Command::Policy(policy) => policy.run().await,
         Command::Forecast(forecast) => forecast.run(),
+        Command::Heal(heal) => heal.run(),
         Command::Docs(Docs::Commands) => {
             print(&grammar::reference())?;
             Ok(ExitCode::SUCCESS)

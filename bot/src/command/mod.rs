@@ -6,9 +6,12 @@ mod clusters;
 mod deny;
 mod help;
 mod history;
+mod incidents;
 pub mod people;
 mod request;
 mod requests;
+mod stats;
+mod take;
 mod waiting;
 mod whoami;
 
@@ -61,6 +64,12 @@ pub fn commands() -> &'static [&'static dyn Command] {
         &deny::Deny,
         &cancel::Cancel,
         &waiting::Waiting,
+        &incidents::Incidents,
+        &incidents::Incident,
+        &take::Take,
+        &take::Silence,
+        &take::Unblock,
+        &stats::Stats,
         &whoami::WhoAmI,
         &people::People,
         &help::Help,

@@ -1,10 +1,12 @@
 //! `petrel.toml`: one typed file. Unknown keys are refused with line and column, a few keys can be overridden from the
 //! environment, secrets come from files or the environment and are never printed.
 
+mod heal;
 mod room;
 mod sandbox;
 mod secret;
 
+pub use heal::{Heal, Intake, IntakeKind, Proof};
 pub use room::{Notice, Room};
 pub(crate) use secret::secret;
 
@@ -42,6 +44,10 @@ pub struct Config {
     pub discord: Option<discord::Config>,
     /// `[[api.token]]`.
     pub api: Vec<ApiToken>,
+    /// `[[intake]]`, in order.
+    pub intakes: Vec<Intake>,
+    /// `[heal]`.
+    pub heal: Heal,
     /// `[audit]`; none: no checkpoints are written outside the database.
     pub audit: Option<Audit>,
     /// `[runner]`.
@@ -239,6 +245,10 @@ struct Raw {
     discord: Option<discord::Raw>,
     #[serde(default)]
     api: RawApi,
+    #[serde(default, rename = "intake")]
+    intakes: Vec<heal::RawIntake>,
+    #[serde(default)]
+    heal: heal::RawHeal,
     audit: Option<RawAudit>,
     #[serde(default)]
     runner: RawRunner,
@@ -396,6 +406,8 @@ impl Raw {
                 return Err(format!("[[room]] place = \"{}\" is there twice", room.place));
             }
         }
+        let intakes = heal::intakes(self.intakes, &names, base, env)?;
+        let heal = self.heal.resolve(base);
         if !rooms.iter().any(|room| room.place.platform() == "console") {
             rooms.insert(0, Room::console("ops"));
         }
@@ -439,6 +451,8 @@ impl Raw {
             slack,
             discord,
             api: api.into_iter().map(|(name, token)| ApiToken { name, token }).collect(),
+            intakes,
+            heal,
             audit,
             runner: Runner { concurrency, lease },
             sandbox: self.sandbox.resolve()?,

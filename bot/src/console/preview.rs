@@ -309,6 +309,7 @@ fn view() -> RequestView {
         why: Some("the sale starts at ten".into()),
         break_glass: false,
         dry_run: false,
+        with_person: None,
     };
     let quorum =
         Quorum { votes: 2, groups: vec!["sre".into(), "leads".into()], within_s: 1800, type_cluster: true };

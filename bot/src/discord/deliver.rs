@@ -164,7 +164,7 @@ impl Discord {
         }
         match (may_be_there, &delivery.subject) {
             // The nonce may have given the message of the earlier try, as it was drawn then.
-            (true, CardSubject::Request(_)) => {
+            (true, CardSubject::Request(_) | CardSubject::Incident(_)) => {
                 self.api.edit(sending.channel, &posted?, &sending.message).await
             }
             _ => posted,
@@ -181,12 +181,16 @@ impl Discord {
             }
         };
         let of_request = |message: &Value| {
-            let CardSubject::Request(wanted) = sending.delivery.subject else { return false };
+            let wanted = match sending.delivery.subject {
+                CardSubject::Request(wanted) => wanted.0,
+                CardSubject::Incident(wanted) => wanted.0,
+                CardSubject::Said(_) => return false,
+            };
             let rows = message["components"].as_array().into_iter().flatten();
             let mut buttons = rows.flat_map(|row| row["components"].as_array().into_iter().flatten());
             buttons.any(|button| {
                 Press::decode(button["custom_id"].as_str().unwrap_or_default())
-                    .is_ok_and(|press| press.request == wanted)
+                    .is_ok_and(|press| press.request.0 == wanted)
             })
         };
         let of_words = |message: &Value| {

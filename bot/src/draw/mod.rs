@@ -1,9 +1,11 @@
 //! Cards for everything there is to say. Pure: the same state gives the same card. Texts stay plain; each door escapes
 //! them in its own way.
 
+mod incident;
 mod request;
 mod text;
 
+pub use incident::{call, end, incident, incident_details, storm, told};
 pub use request::{alarm, details, request};
 pub use text::text;
 

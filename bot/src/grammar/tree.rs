@@ -58,7 +58,7 @@ impl Entry {
 }
 
 /// `help` shows groups in this order.
-pub const GROUPS: [&str; 4] = ["Change", "Look", "Decide", "About"];
+pub const GROUPS: [&str; 5] = ["Change", "Look", "Heal", "Decide", "About"];
 
 /// Ids of the common arguments.
 pub const NAMESPACE: &str = "namespace";

@@ -134,7 +134,7 @@ impl Slack {
             return Err(self.undelivered(&failure, "post the card"));
         };
         // A card that lives on must be edited later, which an answer at a response_url cannot be once its time is over.
-        let lives = matches!(delivery.subject, ledger::CardSubject::Request(_));
+        let lives = !matches!(delivery.subject, ledger::CardSubject::Said(_));
         if let Some(url) = reply.url.as_deref().filter(|_| !lives) {
             match self.say(delivery, message, Way::Respond { url, to_all: true }).await {
                 Ok(_) => return Ok(UNSEEN.into()),

@@ -8,6 +8,7 @@
 //!       -> react: rest, propose, escalate                          react.rs
 //!          with Storm (G9) of the cluster                          storm.rs
 //!          and Brake (G8) of rule and target, caps of its places   brake.rs
+//!       -> Course: the rule's steps, one request after the other    course.rs
 //! ```
 //!
 //! # What must be stored
@@ -18,6 +19,7 @@
 //! |---|---|---|
 //! | [`Trouble`] | fingerprint | an hour after it is over, so that late messages are known as late |
 //! | [`Incident`] | id; one that is open per [`Group`] (unique) | for ever: it is the record |
+//! | [`Handling`] | the incident | as long |
 //! | [`Silence`] | id | its end |
 //! | [`Storm`] | cluster | for ever (one small row) |
 //! | [`Brake`] | rule and target | for ever while it is blocked or counts; a person's word lifts it |
@@ -27,6 +29,7 @@
 //! open an incident or both start a healing. All of them are `serde` values; adding a field needs a default.
 
 mod brake;
+mod course;
 mod group;
 #[expect(clippy::module_inception)]
 mod incident;
@@ -37,6 +40,7 @@ mod storm;
 mod trouble;
 
 pub use brake::{Attempt, Brake, Braked, Capped, Caps, past};
+pub use course::{Course, Handling, Next, StepEnd, Task};
 pub use group::Group;
 pub use incident::{End, Healing, Incident, IncidentId, Result as HealingResult, Times, file};
 pub use inhibit::{NODE_DOWN, hides};

@@ -2,13 +2,14 @@
 //! stands ([`Span`]).
 
 use super::{At, Span};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A text as it was meant, without quotes and escapes.
 pub type Text = At<String>;
 
 /// One line of what stands between things.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Line {
     /// With its `#` or `//`.
     Comment(String),
@@ -17,7 +18,7 @@ pub enum Line {
 }
 
 /// Something with the comments that belong to it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Commented<T> {
     /// On the lines above.
     pub before: Vec<Line>,
@@ -72,7 +73,7 @@ impl Rule {
 }
 
 /// Where an event comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// Alertmanager or Grafana.
@@ -140,7 +141,7 @@ impl Attribute {
 }
 
 /// How two values are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Operator {
     /// `==`
     Equal,
@@ -161,7 +162,7 @@ pub enum Operator {
 }
 
 /// A literal.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Value {
     /// `0.05`; finite
     Number(f64),
@@ -170,7 +171,7 @@ pub enum Value {
 }
 
 /// A question about the world, asked when the event has come.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Condition {
     /// `promql("…") > 0.05 for 2m`
     Promql {
@@ -221,7 +222,7 @@ pub enum Condition {
 }
 
 /// `in pod(workload, container: "app")`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pod {
     /// The event's pod, any running one of its workload, or one by name.
     pub which: At<Which>,
@@ -230,7 +231,7 @@ pub struct Pod {
 }
 
 /// Something in the cluster: by the event's word for it, or by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Which {
     /// As the event says.
     Subject(Subject),
@@ -239,7 +240,7 @@ pub enum Which {
 }
 
 /// What an event is about, as rules call it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Subject {
     /// Deployment, StatefulSet or DaemonSet.
     Workload,
@@ -274,7 +275,7 @@ pub enum Scope {
 }
 
 /// `[ a, b ]` or `{ a, b }`
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct List<T> {
     /// In order.
     pub items: Vec<Commented<T>>,
@@ -329,7 +330,7 @@ pub enum Given {
 }
 
 /// `verify within 5m { … }`
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verify {
     /// How long it may take.
     pub within: At<Duration>,
@@ -338,7 +339,7 @@ pub struct Verify {
 }
 
 /// One thing that must hold.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Check {
     /// `alert resolved`
     AlertResolved(Span),

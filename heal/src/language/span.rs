@@ -1,10 +1,11 @@
 //! Where something stands in the source.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A range of bytes in the source. Two spans are always equal: two rules that say the same are the same rule, wherever
 /// they stand, and comparing syntax trees is what equality is for here.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Span {
     /// First byte.
     pub start: usize,
@@ -34,7 +35,7 @@ impl fmt::Debug for Span {
 }
 
 /// A value and where it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct At<T> {
     /// What was written.
     pub value: T,

@@ -9,11 +9,12 @@ use crate::{
         show_duration, shown, step_text,
     },
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::{fmt, time::Duration};
 
 /// A request in the making.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Proposal {
     /// In order.
     pub then: Vec<Proposed>,
@@ -24,7 +25,7 @@ pub struct Proposal {
 }
 
 /// One step.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Proposed {
     /// Do nothing for so long.
     Wait(Duration),
@@ -42,7 +43,7 @@ pub enum Proposed {
 }
 
 /// An object by name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// Name in the registry.
     pub cluster: String,

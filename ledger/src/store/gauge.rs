@@ -17,6 +17,14 @@ pub struct Gauges {
     pub given_up_cards: u64,
     /// Lines and clicks that are not handled.
     pub unhandled_events: u64,
+    /// Events of intakes that are not folded into incidents yet.
+    pub waiting_events: u64,
+    /// Incidents that have not ended.
+    pub open_incidents: u64,
+    /// Rules that only a person lets go on somewhere.
+    pub blocked_rules: u64,
+    /// Clusters in which it storms.
+    pub storms: u64,
     /// Age of the oldest entry that came after the newest seal, in seconds; 0 without one.
     pub unsealed_age_s: f64,
 }
@@ -25,8 +33,8 @@ impl Ledger {
     /// One round trip over partial indexes; does not get slower as the record grows.
     pub async fn gauges(&self) -> Result<Gauges, LedgerError> {
         const WHAT: &str = "read gauges";
-        let row: (i64, i64, i64, i64, i64, i64, i64, i64, i64, f64) = sqlx::query_as(
-            "select
+        let (counts, unsealed_age_s): (Vec<i64>, f64) = sqlx::query_as(
+            "select array[
                 (select count(*) from request where state = 'awaiting' and expires_at is not null),
                 (select count(*) from request where state = 'approved' and expires_at is not null),
                 (select count(*) from request join run on run.request = request.id where ended_at is null and state = 'running'),
@@ -36,13 +44,17 @@ impl Ledger {
                 (select count(*) from delivery where shown < wanted and given_up_at is null),
                 (select count(*) from delivery where given_up_at > clock_timestamp() - interval '1 day'),
                 (select count(*) from inbox where handled_at is null),
+                (select count(*) from event where handled_at is null),
+                (select count(*) from incident where ended_at is null),
+                (select count(*) from brake where blocked_at is not null),
+                (select count(*) from storm where rages)],
                 (select coalesce(extract(epoch from clock_timestamp() - min(at)), 0)::float8 from entry
                  where id > coalesce((select entry_id[cardinality(entry_id)] from seal order by last_seq desc limit 1), 0))",
         )
         .fetch_one(&self.pool)
         .await
         .map_err(|source| LedgerError::Sql { what: WHAT, source })?;
-        let (
+        let [
             awaiting,
             approved,
             running,
@@ -52,8 +64,14 @@ impl Ledger {
             undelivered,
             given_up,
             unhandled,
-            unsealed_age_s,
-        ) = row;
+            waiting_events,
+            open_incidents,
+            blocked_rules,
+            storms,
+        ] = counts[..]
+        else {
+            return Err(LedgerError::Corrupt { what: WHAT, why: format!("{} counts", counts.len()) });
+        };
         let count = |n: i64| u64::try_from(n).unwrap_or(0);
         Ok(Gauges {
             open_requests: vec![
@@ -67,6 +85,10 @@ impl Ledger {
             undelivered_cards: count(undelivered),
             given_up_cards: count(given_up),
             unhandled_events: count(unhandled),
+            waiting_events: count(waiting_events),
+            open_incidents: count(open_incidents),
+            blocked_rules: count(blocked_rules),
+            storms: count(storms),
             unsealed_age_s: unsealed_age_s.max(0.0),
         })
     }

@@ -16,11 +16,13 @@ pub enum Notice {
     BreakGlass,
     /// A request ended and it is not known what it did: a person must look.
     Unknown,
+    /// There is trouble: an incident's card, which stays live, and calls for people.
+    Incidents,
 }
 
 impl Notice {
     /// Every one.
-    pub const ALL: [Notice; 3] = [Notice::Approvals, Notice::BreakGlass, Notice::Unknown];
+    pub const ALL: [Notice; 4] = [Notice::Approvals, Notice::BreakGlass, Notice::Unknown, Notice::Incidents];
 
     /// As in the config and in SQL.
     pub fn as_str(self) -> &'static str {
@@ -28,6 +30,7 @@ impl Notice {
             Notice::Approvals => "approvals",
             Notice::BreakGlass => "break-glass",
             Notice::Unknown => "unknown",
+            Notice::Incidents => "incidents",
         }
     }
 }

@@ -31,6 +31,8 @@ pub enum Wake {
     },
     /// A request changed.
     Request(RequestId),
+    /// An event came in, or something was done about an incident.
+    Event,
     /// The connection was lost for a while; anything may have happened.
     Lost,
 }
@@ -42,6 +44,7 @@ impl Wake {
             Wake::Card => "card".into(),
             Wake::Room { place, message } => format!("room {message} {place}"),
             Wake::Request(id) => format!("request {id}"),
+            Wake::Event => "event".into(),
             Wake::Lost => "lost".into(),
         }
     }
@@ -56,6 +59,7 @@ impl Wake {
         match word {
             "run" => vec![Wake::Run],
             "card" => vec![Wake::Card],
+            "event" => vec![Wake::Event],
             "request" => rest.parse().map(|id| vec![Wake::Card, Wake::Request(id)]).unwrap_or_default(),
             "room" => room().into_iter().collect(),
             // From a newer replica; whoever waits polls too.

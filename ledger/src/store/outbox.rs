@@ -15,6 +15,8 @@ use uuid::Uuid;
 pub enum CardSubject {
     /// A request, drawn from its state at the time of delivery.
     Request(RequestId),
+    /// An incident, in the same way.
+    Incident(IncidentId),
     /// A card that is said once and never changes: the answer to a query, help, a notice. The value is the bot's own
     /// platform-neutral card as JSON.
     Said(Value),
@@ -82,6 +84,7 @@ struct DeliveryRow {
     place: String,
     only_for: Option<String>,
     request: Option<Uuid>,
+    incident: Option<Uuid>,
     said: Option<String>,
     key: Option<String>,
     event: Option<Uuid>,
@@ -104,9 +107,10 @@ impl DeliveryRow {
                 .map(|actor| actor.parse())
                 .transpose()
                 .map_err(|error: NotAnActor| error.to_string())?,
-            subject: match (self.request, self.said) {
-                (Some(request), _) => CardSubject::Request(RequestId(request)),
-                (None, said) => CardSubject::Said(
+            subject: match (self.request, self.incident, self.said) {
+                (Some(request), ..) => CardSubject::Request(RequestId(request)),
+                (_, Some(incident), _) => CardSubject::Incident(IncidentId(incident)),
+                (None, None, said) => CardSubject::Said(
                     serde_json::from_str(&said.unwrap_or_default()).map_err(|error| error.to_string())?,
                 ),
             },
@@ -214,7 +218,7 @@ impl Ledger {
                  from due where d.card = due.card and d.place = due.place
                  returning d.card, d.place, d.only_for, d.wanted, d.message, d.reposted, d.attempts, d.token, due.due_at was_due
              )
-             select claimed.*, card.request, card.said::text, card.key, inbox.id event, inbox.reply_to, inbox.at replied_at
+             select claimed.*, card.request, card.incident, card.said::text, card.key, inbox.id event, inbox.reply_to, inbox.at replied_at
              from claimed join card on card.id = claimed.card
              left join request on request.id = card.request
              -- The answer to an event carries its key: `inbox:<id>`, with more behind it for a second answer.

@@ -24,10 +24,11 @@ impl Default for Retention {
 /// A card that is over: said long ago, or its request ended long ago; and nothing of it waits to be shown. `$1` is the
 /// moment, `$2` the first id of that moment.
 const OVER: &str = "
-    select c.id from card c left join request r on r.id = c.request
+    select c.id from card c left join request r on r.id = c.request left join incident i on i.id = c.incident
     where c.id < $2
       and (c.request is null or r.updated_at < $1 and r.state in
           ('planned', 'succeeded', 'refused', 'denied', 'expired', 'cancelled', 'failed', 'rolled_back', 'unknown'))
+      and (c.incident is null or i.ended_at < $1)
       and not exists (select from delivery d where d.card = c.id and d.shown < d.wanted and d.given_up_at is null)
     order by c.id limit $3";
 
@@ -41,6 +42,9 @@ impl Ledger {
             "/* prune.inbox */ delete from inbox where id in (select id from inbox where handled_at < $1 limit $2)",
             "/* prune.notice */ delete from notice where (request, revision, kind) in
                  (select request, revision, kind from notice where posted_at < $1 limit $2)",
+            "/* prune.event */ delete from event where id in (select id from event where handled_at < $1 limit $2)",
+            "/* prune.trouble */ delete from trouble where fingerprint in
+                 (select fingerprint from trouble where not going_on and at < $1 limit $2)",
             "/* prune.link_attempt */ delete from link_attempt where actor in
                  (select actor from link_attempt where since < $1 limit $2)",
         ] {

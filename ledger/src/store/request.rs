@@ -178,7 +178,7 @@ async fn insert(executor: impl PgExecutor<'_>, request: &Request) -> Result<bool
     let Request { ask, plan, .. } = request;
     let body = json!({
         "key": ask.key, "person": ask.person, "line": ask.line, "why": ask.why, "break_glass": ask.break_glass,
-        "dry_run": ask.dry_run, "action": ask.action, "parameters": ask.parameters, "target": plan.target,
+        "dry_run": ask.dry_run, "with_person": ask.with_person, "action": ask.action, "parameters": ask.parameters, "target": plan.target,
         "summary": plan.summary, "digest": request.digest, "decision": request.decision, "policy": request.policy,
         "state": request.state,
     });
@@ -186,9 +186,9 @@ async fn insert(executor: impl PgExecutor<'_>, request: &Request) -> Result<bool
         "/* request.submit */ with changed as (
             insert into request (id, key, actor, person, place, line, why, action, parameters, cluster, namespace, kind, name,
                 target, break_glass, dry_run, revision, plan, digest, decision, policy, state, note, expires_at, created_at,
-                updated_at)
+                updated_at, with_person)
             values ($1, $2, $3, $4, $5, $6, $7, $8, $9::json, $10, $11, $12, $13, $14, $15, $16, $17, $18::json, $19,
-                $20::json, $21, $22, $23, $24, $25, $25)
+                $20::json, $21, $22, $23, $24, $25, $25, $29)
             on conflict (key) do nothing
             returning id as request, revision, {HELD}, state, place, 'request.submitted' as kind, actor, created_at as at,
                 $26::json as body, $27::uuid as run),
@@ -225,6 +225,7 @@ async fn insert(executor: impl PgExecutor<'_>, request: &Request) -> Result<bool
     .bind(body.to_string())
     .bind(RunId::new().0)
     .bind(CardId::new().0)
+    .bind(&ask.with_person)
     .fetch_optional(executor)
     .await
     .map_err(sql("submit a request"))?;

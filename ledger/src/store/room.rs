@@ -130,6 +130,8 @@ impl Ledger {
         .bind(delivery.card.0)
         .bind(match delivery.subject {
             CardSubject::Request(id) => Some(id.0),
+            // Its buttons carry its id in the place of a request's.
+            CardSubject::Incident(id) => Some(id.0),
             CardSubject::Said(_) => None,
         })
         .bind(delivery.token)

@@ -53,6 +53,7 @@ pub(super) fn request(row: &PgRow) -> Result<Request, LedgerError> {
         why: get(row, "why")?,
         break_glass: get(row, "break_glass")?,
         dry_run: get(row, "dry_run")?,
+        with_person: get(row, "with_person")?,
     };
     Ok(Request {
         id: RequestId(get(row, "id")?),

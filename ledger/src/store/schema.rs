@@ -28,6 +28,13 @@ const GRANTS: &[(&str, &str)] = &[
     ("link_offer", "select, insert, update"),
     ("identity", "select, insert, update"),
     ("link_attempt", "select, insert, update, delete"),
+    ("event", "select, insert, update, delete"),
+    ("trouble", "select, insert, update, delete"),
+    ("incident", "select, insert, update"),
+    ("silence", "select, insert, update"),
+    ("storm", "select, insert, update"),
+    ("brake", "select, insert, update"),
+    ("attempt", "select, insert, update"),
 ];
 
 /// The newest migration that this build knows.

@@ -58,6 +58,10 @@ id!(
     InboxId
 );
 id!(
+    /// Trouble at one place.
+    IncidentId
+);
+id!(
     /// A picture on cards.
     PictureId
 );

@@ -32,6 +32,8 @@ pub struct Ask {
     pub break_glass: bool,
     /// Only plan and show; never run.
     pub dry_run: bool,
+    /// Why a person must agree, whatever policy says: a healing in a storm, or one that not all is known for.
+    pub with_person: Option<String>,
 }
 
 /// Where a request stands.

@@ -66,6 +66,7 @@ pub(crate) fn ask() -> Ask {
         why: None,
         break_glass: false,
         dry_run: false,
+        with_person: None,
     }
 }
 

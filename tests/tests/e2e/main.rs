@@ -7,5 +7,6 @@ mod crash;
 mod docs;
 mod doors;
 mod faults;
+mod heal;
 mod layers;
 mod rooms;

@@ -20,7 +20,7 @@ pub struct Clicks {
 }
 
 /// What can be clicked.
-pub const BUTTONS: [&str; 4] = ["approve", "deny", "cancel", "details"];
+pub const BUTTONS: [&str; 7] = ["approve", "deny", "cancel", "details", "take", "give-back", "silence"];
 
 /// The class that colours a card.
 pub fn tone(tone: Tone) -> &'static str {

@@ -1,0 +1,180 @@
+//! Looks after incidents: claims those that are due, or whose request has moved on, and does what is next about each.
+
+use super::{
+    condition,
+    decide::{Found, decide, history},
+    known::{self, Known, since},
+    rooms, step,
+};
+use crate::{app::App, draw};
+use heal::{
+    event::Event,
+    incident::{Caps, Incident, Trouble},
+    rules::Rules,
+};
+use jiff::{SignedDuration, Timestamp};
+use ledger::{HealingChange, IncidentId, LedgerError, Place, StoredIncident, Wake};
+use std::time::Duration;
+use tokio::{
+    sync::broadcast::error::{RecvError, TryRecvError},
+    task::JoinSet,
+};
+
+/// A worker silent for so long is presumed dead, and another looks after its incidents.
+const LEASE: SignedDuration = SignedDuration::from_secs(30);
+/// The fallback when no wake arrives.
+const POLL: Duration = Duration::from_millis(500);
+/// Looked after at once.
+const PARALLEL: usize = 8;
+/// Tasks of one incident that are done in one go; then it is another's turn.
+const TASKS: usize = 20;
+
+/// Until the app stops.
+pub async fn work(app: App) {
+    let mut wakes = app.wakes.subscribe();
+    let mut tasks: JoinSet<()> = JoinSet::new();
+    while !app.stop.is_cancelled() {
+        let limit = (PARALLEL - tasks.len()) as u32;
+        let claimed = match limit {
+            0 => Vec::new(),
+            _ => app.ledger.claim_incidents(limit, LEASE, Timestamp::now()).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "could not claim incidents");
+                Vec::new()
+            }),
+        };
+        let more = claimed.len() as u32 == limit;
+        for stored in claimed {
+            let app = app.clone();
+            tasks.spawn(async move {
+                let id = stored.id;
+                if let Err(error) = look_after(&app, stored, Timestamp::now()).await {
+                    tracing::warn!(incident.id = %id, %error, "could not look after an incident; it will be tried again");
+                }
+            });
+        }
+        let woken = async {
+            loop {
+                match wakes.recv().await {
+                    Ok(Wake::Event | Wake::Request(_) | Wake::Lost) | Err(RecvError::Lagged(_)) => break,
+                    Ok(_) => {}
+                    Err(RecvError::Closed) => std::future::pending().await,
+                }
+            }
+            // Many at once are one.
+            while matches!(wakes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
+        };
+        tokio::select! {
+            () = app.stop.cancelled() => {}
+            Some(_) = tasks.join_next(), if more => {}
+            () = woken, if !more => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+        while tasks.try_join_next().is_some() {}
+    }
+    // What was begun is ended.
+    while tasks.join_next().await.is_some() {}
+}
+
+/// Everything that can be done about it at this moment.
+pub async fn look_after(app: &App, mut stored: StoredIncident, now: Timestamp) -> Result<(), LedgerError> {
+    for _ in 0..TASKS {
+        let id = stored.id;
+        let (incident, handling) = known::incident(&stored)?;
+        if incident.end.is_some() {
+            return Ok(());
+        }
+        let goes_on = match &handling.course {
+            None => consider(app, id, now).await?,
+            Some(course) => step::take(app, id, &incident, course, now).await?,
+        };
+        if !goes_on {
+            return Ok(());
+        }
+        match app.ledger.incident(id).await? {
+            Some(changed) => stored = changed,
+            None => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// No rule is at work on it: does one apply? True: one has begun.
+async fn consider(app: &App, id: IncidentId, now: Timestamp) -> Result<bool, LedgerError> {
+    let troubles = known::troubles(app.ledger.troubles(id).await?)?;
+    let rules = app.rules.current();
+    let (found, titles) = find_out(app, &rules, &troubles).await;
+    let fresh = ledger::RequestId::new().0;
+    let decided = app
+        .ledger
+        .change_incident(id, &since(&rules, titles, now), now, |state| {
+            let known = Known::read(state, now)?;
+            let decision = decide(&known, &rules, &found, &Caps::default(), fresh, now);
+            let mut change = decision.change;
+            if let (Some(change), Some(why)) = (&mut change, &decision.call) {
+                call(app, change, &known.incident, &known.handling.called.len().to_string(), why, None)?;
+            }
+            Ok::<_, LedgerError>((change, decision.begun))
+        })
+        .await?;
+    Ok(decided.unwrap_or(false))
+}
+
+async fn find_out(app: &App, rules: &Rules, troubles: &[(Trouble, Event)]) -> (Found, Vec<String>) {
+    let (mut found, mut titles) = (Found::default(), Vec::new());
+    for (_, event) in troubles {
+        let concerned = rules.concerned(event);
+        if !concerned.is_empty()
+            && let Some(replicas) = condition::replicas(app, event).await
+        {
+            found.replicas.insert(event.fingerprint, replicas);
+        }
+        for rule in concerned {
+            let asked = rule.text.when.iter().map(|when| condition::answer(app, &when.value, event));
+            let answers = futures::future::join_all(asked).await;
+            found.answers.insert((event.fingerprint, rule.title.clone()), answers);
+            titles.push(rule.title.clone());
+        }
+    }
+    titles.sort_unstable();
+    titles.dedup();
+    (found, titles)
+}
+
+/// People are called, in the same transaction as what they are called for: a message of its own in each room, for an edit wakes
+/// nobody. `what` makes it one of its kind.
+pub fn call(
+    app: &App,
+    change: &mut HealingChange,
+    incident: &Incident,
+    what: &str,
+    why: &str,
+    named: Option<&str>,
+) -> Result<(), LedgerError> {
+    let cluster = incident.group.cluster();
+    let places: Vec<Place> = match named {
+        Some(name) => super::room(app, name, cluster),
+        None => rooms(app, cluster),
+    };
+    let to = named.map_or_else(
+        || places.first().map_or("nobody: no room hears incidents".into(), ToString::to_string),
+        String::from,
+    );
+    let doc: Incident = super::read_json("read an incident", change.doc.clone())?;
+    let doc = match doc.clone().escalate(&to) {
+        Ok(escalated) => escalated,
+        Err(_) => doc,
+    };
+    change.doc = super::json(&doc);
+    let labels = app.labels(cluster.unwrap_or_default());
+    let card = draw::json(&draw::call(&doc, why, &history(&doc), &labels));
+    for place in places {
+        change.said.push((format!("call:{}:{what}:{place}", doc.id.0), place, card.clone()));
+    }
+    change.entries.push(ledger::HealingEntry {
+        kind: "incident.escalated",
+        actor: "petrel".into(),
+        request: None,
+        body: serde_json::json!({ "incident": doc.id, "to": to, "because": why, "tried": history(&doc) }),
+    });
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! Events that were told through an intake: durable in one statement before they are acknowledged, each once.
+
+use super::time::{timestamp, utc};
+use crate::*;
+use chrono::{DateTime, Utc};
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// One event as it came in. What it says, the crate `heal` knows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewEvent {
+    /// The same key is the same message about the same event.
+    pub key: String,
+    /// The event.
+    pub body: Value,
+}
+
+/// One that is to be folded into incidents.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WaitingEvent {
+    /// Ours, in the order they were told.
+    pub id: i64,
+    /// The name of the intake.
+    pub source: String,
+    /// The event.
+    pub body: Value,
+    /// When it was told.
+    pub at: Timestamp,
+}
+
+impl Ledger {
+    /// Makes a batch durable, in one statement; what is known by its key is left out. Returns how many were new.
+    pub async fn receive_events(
+        &self,
+        source: &str,
+        events: &[NewEvent],
+        now: Timestamp,
+    ) -> Result<u64, LedgerError> {
+        let keys: Vec<&str> = events.iter().map(|event| event.key.as_str()).collect();
+        let bodies: Vec<String> = events.iter().map(|event| event.body.to_string()).collect();
+        let done = sqlx::query(
+            "/* event.receive */ insert into event (key, source, body, at)
+             select key, $1, body::json, $2 from unnest($3::text[], $4::text[]) as new (key, body)
+             on conflict (key) do nothing",
+        )
+        .bind(source)
+        .bind(utc(now))
+        .bind(keys)
+        .bind(bodies)
+        .execute(&self.pool)
+        .await
+        .map_err(sql("receive events"))?;
+        if done.rows_affected() > 0 {
+            self.wake(Wake::Event);
+        }
+        Ok(done.rows_affected())
+    }
+
+    /// Events that nobody has folded, oldest first.
+    pub async fn waiting_events(&self, limit: u32) -> Result<Vec<WaitingEvent>, LedgerError> {
+        let rows: Vec<(i64, String, String, DateTime<Utc>)> = sqlx::query_as(
+            "select id, source, body::text, at from event where handled_at is null order by id limit $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(sql("read events"))?;
+        // A body is JSON: the column's type says so.
+        let event = |(id, source, body, at): (i64, String, String, DateTime<Utc>)| WaitingEvent {
+            id,
+            source,
+            body: serde_json::from_str(&body).unwrap_or_default(),
+            at: timestamp(at),
+        };
+        Ok(rows.into_iter().map(event).collect())
+    }
+}
