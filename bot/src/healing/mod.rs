@@ -1,5 +1,5 @@
 //! The shell around the pure crate `heal`: events are folded into incidents ([`fold`]), and something is done about incidents
-//! ([`steward`]): conditions are asked ([`condition`]), it is decided ([`decide`]), requests go through the gate ([`step`]).
+//! ([`steward`]): conditions are asked ([`condition`]), it is decided ([`decide`]), requests go through the gate (`step.rs`).
 //! People take incidents over, silence them and unblock rules ([`person`]).
 //!
 //! A rule never acts: it asks at the gate as `alert:<name>`, and policy decides. Everything is stored before it is begun, so that
