@@ -273,7 +273,7 @@ async fn a_storm_of_ten_thousand_alerts_is_few_incidents_and_nothing_is_done_alo
     let one = |n: usize| {
         let labels = json!({
             "alertname": "KubePodCrashLooping", "namespace": world.cluster.namespace, "deployment": format!("app-{}", n % 200),
-            "pod": format!("app-{}-{n}", n % 200), "node": if n % 2 == 0 { "node-1" } else { "node-2" },
+            "pod": format!("app-{}-{n}", n % 200), "node": if n.is_multiple_of(2) { "node-1" } else { "node-2" },
             "severity": if n % 200 < 5 { "critical" } else { "info" },
         });
         alert(labels, began, None)
