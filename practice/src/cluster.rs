@@ -3,6 +3,7 @@
 use crate::audit::Trail;
 use crate::auth::Tokens;
 use crate::controllers::Work;
+use crate::exposition::Counters;
 use crate::faults::Faults;
 use crate::store::Store;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -25,6 +26,8 @@ pub(crate) struct Cluster {
     pub tokens: Tokens,
     pub admin_token: String,
     pub faults: Faults,
+    /// Of the metrics that only grow.
+    pub counters: Mutex<Counters>,
     state: Mutex<State>,
     /// There is something for the controllers to do.
     pub wake: Notify,
@@ -52,6 +55,7 @@ impl Cluster {
             tokens,
             admin_token,
             faults: Faults::default(),
+            counters: Mutex::default(),
             state: Mutex::new(state),
             wake: Notify::new(),
             rest: watch::Sender::new(0),

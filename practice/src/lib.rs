@@ -11,7 +11,9 @@ mod cluster;
 mod controllers;
 mod defaults;
 mod delete;
+mod demand;
 mod discovery;
+mod exposition;
 mod failure;
 mod faults;
 mod fields;
@@ -200,6 +202,18 @@ impl Practice {
         seed::release(&mut self.cluster.lock().store);
         self.seed_shop();
         self.settled().await;
+    }
+
+    /// What Prometheus would have scraped every `step` seconds of that time (Unix seconds), had the cluster as it stands been
+    /// there: OpenMetrics text, without its `# EOF`. The labels are those that scraping adds.
+    pub fn write_history(
+        &self,
+        times: std::ops::Range<i64>,
+        step: usize,
+        labels: &[(&'static str, &str)],
+        out: &mut impl std::io::Write,
+    ) -> std::io::Result<()> {
+        exposition::write_history(&self.cluster, times, step, labels, out)
     }
 
     /// Closes the port, ends the controllers, cuts all connections. What is kept is on disk already.

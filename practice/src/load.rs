@@ -1,8 +1,12 @@
 //! What pods use and what they log: made up, but the same for everybody who asks, and moving with the time of day.
 
+use crate::controllers::pod;
+use crate::demand::Demand;
 use crate::object::{self, annotation, at, list, text};
 use crate::quantity;
+use crate::store::Store;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Overrides what a pod uses: `250m`. For tests of autoscalers.
 const CPU: &str = "practice.petrel.dev/cpu";
@@ -12,8 +16,66 @@ fn chance(seed: &str, number: i64) -> f64 {
     (object::fnv(format!("{seed}/{number}").as_bytes()) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// Cores and bytes that a container uses at a moment (seconds since 1970).
-pub(crate) fn usage(pod: &Value, container: &Value, at_second: i64) -> (f64, f64) {
+/// On a workload: the requests a second that its ready pods share on a usual day. Without it a pod's load is its own.
+pub(crate) const LOAD: &str = "practice.petrel.dev/load";
+/// What a request costs, in seconds of CPU.
+const COST: f64 = 0.002;
+
+/// What a pod has to answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Traffic {
+    /// Requests a second.
+    pub requests: f64,
+    /// The load of all its workload's pods, as a share of what is usual.
+    pub level: f64,
+}
+
+/// A pod's share of its workload's load at a moment (Unix seconds); none where the workload has no [`LOAD`].
+pub(crate) fn traffic(store: &Store, one: &Value, at_second: f64) -> Option<Traffic> {
+    let workload = workload(store, one)?;
+    let usual: f64 = annotation(&workload, LOAD)?.parse().ok()?;
+    let seed = format!("{}/{}", object::namespace(&workload), object::name(&workload));
+    let demand = Demand { seed: &seed, usual, origin: origin(store) };
+    let level = demand.level(at_second);
+    let ready = pods(store, &workload).iter().filter(|pod| pod::is_ready(pod)).count();
+    // Who is not ready gets no requests.
+    let share = if ready > 0 && pod::is_ready(one) { 1.0 / ready as f64 } else { 0.0 };
+    Some(Traffic { requests: demand.at(at_second) * share, level })
+}
+
+/// The cluster's beginning: the load was usual then.
+fn origin(store: &Store) -> i64 {
+    let begun = store.get("namespaces", "", "kube-system");
+    let begun = begun.and_then(|begun| text(&begun, &["metadata", "creationTimestamp"]).parse().ok());
+    begun.map_or(0, |begun: jiff::Timestamp| begun.as_second())
+}
+
+/// The Deployment, StatefulSet or DaemonSet that a pod belongs to.
+fn workload(store: &Store, pod: &Value) -> Option<Arc<Value>> {
+    let namespace = object::namespace(pod);
+    let owner = |of: &Value| {
+        let owner = object::controller(of)?;
+        let table = match text(owner, &["kind"]) {
+            "ReplicaSet" => "replicasets.apps",
+            "Deployment" => "deployments.apps",
+            "StatefulSet" => "statefulsets.apps",
+            "DaemonSet" => "daemonsets.apps",
+            _ => return None,
+        };
+        store.get(table, namespace, text(owner, &["name"]))
+    };
+    let first = owner(pod)?;
+    Some(owner(&first).unwrap_or(first))
+}
+
+fn pods(store: &Store, workload: &Value) -> Vec<Arc<Value>> {
+    let own = store.controlled(object::uid(workload), "pods");
+    let sets = store.controlled(object::uid(workload), "replicasets.apps");
+    sets.iter().flat_map(|set| store.controlled(object::uid(set), "pods")).chain(own).collect()
+}
+
+/// Cores and bytes that a container uses at a moment (Unix seconds).
+pub(crate) fn usage(store: &Store, pod: &Value, container: &Value, at_second: i64) -> (f64, f64) {
     let asked = |resource: &str, fallback: f64| {
         quantity::parse(at(container, &["resources", "requests", resource])).unwrap_or(fallback)
     };
@@ -21,10 +83,15 @@ pub(crate) fn usage(pod: &Value, container: &Value, at_second: i64) -> (f64, f64
     if let Some(fixed) = annotation(pod, CPU).and_then(|value| quantity::parse(&value.into())) {
         return (fixed, memory * 0.6);
     }
+    let noise = chance(object::name(pod), at_second / 30) - 0.5;
+    let is_first = list(pod, &["spec", "containers"]).first() == Some(container);
+    if let Some(traffic) = traffic(store, pod, at_second as f64).filter(|_| is_first) {
+        let busy = traffic.requests * COST * (1.0 + 0.1 * noise);
+        return (cpu * 0.02 + busy, memory * (0.45 + 0.12 * traffic.level + 0.03 * noise));
+    }
     // A daily wave around half of what was asked for, with noise per pod and half minute.
     let hour = (at_second % 86_400) as f64 / 3600.0;
     let wave = ((hour - 14.0) / 24.0 * std::f64::consts::TAU).cos();
-    let noise = chance(object::name(pod), at_second / 30) - 0.5;
     let share = (0.5 + 0.25 * wave + 0.2 * noise).max(0.02);
     (cpu * share, memory * (0.55 + 0.1 * wave + 0.05 * noise))
 }

@@ -1,5 +1,6 @@
 //! What a cluster holds from the start, and the sample shop.
 
+use crate::load;
 use crate::object;
 use crate::store::Store;
 use crate::write::Writer;
@@ -82,6 +83,8 @@ struct App {
     cpu: &'static str,
     memory: &'static str,
     port: u16,
+    /// Requests a second on a usual day.
+    load: &'static str,
 }
 
 const FRONTEND: App = App {
@@ -94,6 +97,7 @@ const FRONTEND: App = App {
     cpu: "100m",
     memory: "128Mi",
     port: 8080,
+    load: "60",
 };
 const APPS: &[App] = &[
     FRONTEND,
@@ -104,6 +108,7 @@ const APPS: &[App] = &[
         now: "2.14.1",
         cpu: "250m",
         memory: "256Mi",
+        load: "150",
         ..FRONTEND
     },
     App {
@@ -114,6 +119,7 @@ const APPS: &[App] = &[
         replicas: 2,
         cpu: "150m",
         memory: "192Mi",
+        load: "60",
         ..FRONTEND
     },
     App {
@@ -125,6 +131,7 @@ const APPS: &[App] = &[
         cpu: "200m",
         memory: "256Mi",
         port: 8443,
+        load: "80",
         ..FRONTEND
     },
     App {
@@ -136,6 +143,7 @@ const APPS: &[App] = &[
         replicas: 2,
         memory: "70Mi",
         port: 53,
+        load: "40",
         ..FRONTEND
     },
 ];
@@ -146,7 +154,7 @@ impl App {
         let image = format!("{}:{tag}", self.image);
         json!({"apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {"name": self.name, "namespace": self.namespace, "labels": {"app": self.name, "team": self.namespace},
-                "annotations": {"kubernetes.io/change-cause": format!("release {tag}")}},
+                "annotations": {"kubernetes.io/change-cause": format!("release {tag}"), load::LOAD: self.load}},
             "spec": {"replicas": self.replicas, "selector": {"matchLabels": labels},
                 "template": pod_template(&labels, self.name, &image, self.cpu, self.memory, self.port)}})
     }

@@ -3,6 +3,7 @@
 mod access;
 mod faults;
 mod keeping;
+mod metrics;
 mod objects;
 mod patches;
 mod pods;

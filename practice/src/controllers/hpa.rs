@@ -6,7 +6,7 @@ use crate::managed;
 use crate::object::{self, at, is_deleting, list, number, text};
 use crate::quantity;
 use crate::selector::Labels;
-use crate::store::Place;
+use crate::store::{Place, Store};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +65,7 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
     for metric in
         list(&hpa, &["spec", "metrics"]).iter().filter(|metric| text(metric, &["type"]) == "Resource")
     {
-        if let Some((replicas, shown)) = judge(metric, &pods, current) {
+        if let Some((replicas, shown)) = judge(control.store, metric, &pods, current) {
             wanted = Some(wanted.unwrap_or(0).max(replicas));
             metrics.push(shown);
         }
@@ -143,7 +143,7 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
 }
 
 /// How many replicas one metric asks for, and how it is shown.
-fn judge(metric: &Value, pods: &[Arc<Value>], current: i64) -> Option<(i64, Value)> {
+fn judge(store: &Store, metric: &Value, pods: &[Arc<Value>], current: i64) -> Option<(i64, Value)> {
     let resource = text(metric, &["resource", "name"]);
     let target = at(metric, &["resource", "target"]);
     let now = jiff::Timestamp::now().as_second();
@@ -152,7 +152,7 @@ fn judge(metric: &Value, pods: &[Arc<Value>], current: i64) -> Option<(i64, Valu
         .iter()
         .flat_map(|pod| list(pod, &["spec", "containers"]).iter().map(move |container| (pod, container)))
     {
-        let (cpu, memory) = load::usage(pod, container, now);
+        let (cpu, memory) = load::usage(store, pod, container, now);
         used += if resource == "cpu" { cpu } else { memory };
         asked += quantity::parse(at(container, &["resources", "requests", resource])).unwrap_or(0.0);
     }

@@ -1,7 +1,9 @@
-//! `/practice/faults` and `/practice/audit`: for tests that run the cluster as its own process. Loopback only, no token.
+//! `/practice/faults` and `/practice/audit`, for tests that run the cluster as its own process, and `/practice/metrics`, which
+//! Prometheus scrapes. Loopback only, no token.
 
 use super::Answer;
 use crate::cluster::Cluster;
+use crate::exposition;
 use crate::failure::Failure;
 use crate::faults::FaultRequest;
 use http::Method;
@@ -35,6 +37,10 @@ pub(crate) fn answer(
         ("GET", Some("audit")) => {
             let entries = cluster.lock().trail.entries();
             Ok(Answer::Json(200, json!(entries)))
+        }
+        ("GET", Some("metrics")) => {
+            let now = jiff::Timestamp::now().as_millisecond() as f64 / 1000.0;
+            Ok(Answer::Text(exposition::page(cluster, now)))
         }
         _ => Err(Failure::no_resource()),
     }

@@ -35,7 +35,8 @@ pub(crate) fn answer(cluster: &Cluster, call: &Call, rest: &[&str]) -> Result<An
     };
     call.user.check(if name.is_empty() { "list" } else { "get" }, &resource, "", namespace, name)?;
     let filter = Filter::read(call, &resource, namespace)?;
-    let measured = |object: &Value| if plural == "pods" { pod(object) } else { Some(node(store, object)) };
+    let measured =
+        |object: &Value| if plural == "pods" { pod(store, object) } else { Some(node(store, object)) };
     if !name.is_empty() {
         let found = store.get(plural, namespace, name).and_then(|object| measured(&object));
         return found.map(|value| Answer::Json(200, value)).ok_or_else(|| {
@@ -61,14 +62,14 @@ fn now() -> i64 {
 }
 
 /// Only running pods are measured.
-fn pod(pod: &Value) -> Option<Value> {
+fn pod(store: &Store, pod: &Value) -> Option<Value> {
     if text(pod, &["status", "phase"]) != "Running" {
         return None;
     }
     let containers: Vec<Value> = list(pod, &["spec", "containers"])
         .iter()
         .map(|container| {
-            let used = load::usage(pod, container, now());
+            let used = load::usage(store, pod, container, now());
             json!({"name": container["name"], "usage": amounts(used)})
         })
         .collect();
@@ -83,7 +84,7 @@ fn node(store: &Store, node: &Value) -> Value {
     for (pod, container) in
         here.flat_map(|pod| list(pod, &["spec", "containers"]).iter().map(move |container| (pod, container)))
     {
-        let used = load::usage(pod, container, now());
+        let used = load::usage(store, pod, container, now());
         sum = (sum.0 + used.0, sum.1 + used.1);
     }
     with_meta("NodeMetrics", node, json!({"usage": amounts(sum)}))

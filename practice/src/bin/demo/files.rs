@@ -1,10 +1,10 @@
 //! What the demo keeps in its folder. Config, policy and tokens are written once and are yours to edit afterwards.
 
-use super::{new_token, usable};
+use super::{new_token, prometheus::end_left_behind, usable};
 use anyhow::Context;
 use std::fs;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,10 @@ pub struct Files {
     folder: PathBuf,
     pub config: PathBuf,
     pub log: PathBuf,
+    /// Where Prometheus keeps what it measured.
+    pub prometheus: PathBuf,
+    /// Where it listens, on loopback; the config names it.
+    pub prometheus_port: u16,
     tokens: Vec<String>,
 }
 
@@ -29,9 +33,20 @@ impl Files {
             tokens.push(token(&folder, name)?);
         }
         let config = folder.join("petrel.toml");
-        keep(&config, &petrel_toml())?;
+        let prometheus = folder.join("prometheus");
+        fs::create_dir_all(&prometheus).with_context(|| format!("create {}", prometheus.display()))?;
+        end_left_behind(&prometheus);
+        let port = port(&prometheus.join("port"), &config)?;
+        keep(&config, &petrel_toml(port))?;
         keep(&folder.join("policy.toml"), POLICY)?;
-        Ok(Files { log: folder.join("petrel.log"), config, folder, tokens })
+        Ok(Files {
+            log: folder.join("petrel.log"),
+            config,
+            folder,
+            prometheus,
+            prometheus_port: port,
+            tokens,
+        })
     }
 
     pub fn cluster_data(&self, name: &str) -> PathBuf {
@@ -52,7 +67,7 @@ impl Files {
     }
 
     /// The one block that the demo prints.
-    pub fn welcome(&self, listen: SocketAddr) -> String {
+    pub fn welcome(&self, listen: SocketAddr, has_metrics: bool) -> String {
         let base = format!("http://{listen}");
         let mut text = format!("\nPetrel is ready: {base}\n\nSign in as\n");
         for ((name, role), token) in PEOPLE.iter().zip(&self.tokens) {
@@ -67,6 +82,9 @@ impl Files {
              scale deploy/checkout 5 -n shop -c prod-eu --why \"sale tonight\"            (bob or cat approves)\n  \
              set-image deploy/cart cart=shop/cart:nope -n shop -c staging --why \"a typo\"  (watch it being undone)\n",
         );
+        if has_metrics {
+            text.push_str("  forecast deploy/checkout -n shop -c prod-eu\n");
+        }
         text.push_str(&format!("\nEverything is kept in {}. Ctrl-C stops it.\n", self.folder.display()));
         text
     }
@@ -100,8 +118,28 @@ fn keep(path: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(path, text).with_context(|| format!("write {}", path.display()))
 }
 
-fn petrel_toml() -> String {
-    let mut text = CONFIG.to_owned();
+/// The port of the last time; where somebody else took it, another one, which the config then names.
+fn port(file: &Path, config: &Path) -> anyhow::Result<u16> {
+    let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    let before: Option<u16> = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
+    if let Some(before) = before.filter(|before| is_free(*before).is_ok()) {
+        return Ok(before);
+    }
+    let port = is_free(0).and_then(|listener| listener.local_addr()).context("find a free port")?.port();
+    if let (Some(before), Ok(text)) = (before, fs::read_to_string(config)) {
+        fs::write(config, text.replace(&address(before), &address(port)))
+            .with_context(|| format!("write {}", config.display()))?;
+    }
+    fs::write(file, port.to_string()).with_context(|| format!("write {}", file.display()))?;
+    Ok(port)
+}
+
+fn address(port: u16) -> String {
+    format!("http://127.0.0.1:{port}\"")
+}
+
+fn petrel_toml(prometheus_port: u16) -> String {
+    let mut text = CONFIG.replace("PROMETHEUS\"", &address(prometheus_port));
     for (name, _) in PEOPLE {
         text.push_str(&format!("\n[[console.person]]\nperson = \"{name}\"\ntoken_file = \"{name}.token\"\n"));
         text.push_str(&format!("\n[[api.token]]\nname = \"{name}\"\ntoken_file = \"{name}.token\"\n"));
@@ -127,9 +165,17 @@ name = "prod-eu"
 kubeconfig = "prod-eu.kubeconfig"
 labels = { production = "true", region = "eu" }
 
+[cluster.prometheus]
+url = "PROMETHEUS"
+labels = { cluster = "prod-eu" }
+
 [[cluster]]
 name = "staging"
 kubeconfig = "staging.kubeconfig"
+
+[cluster.prometheus]
+url = "PROMETHEUS"
+labels = { cluster = "staging" }
 
 [[room]]
 place = "console:ops"

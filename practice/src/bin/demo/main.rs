@@ -1,6 +1,8 @@
-//! Everything at once, with nothing configured: two practice clusters, and `petrel serve` with its private Postgres and console.
+//! Everything at once, with nothing configured: two practice clusters, `petrel serve` with its private Postgres and console, and
+//! a Prometheus that has watched the clusters.
 
 mod files;
+mod prometheus;
 
 use anyhow::{Context, bail};
 use clap::Parser;
@@ -49,15 +51,20 @@ async fn main() -> anyhow::Result<()> {
     trouble(&staging);
 
     let mut petrel = serve(&files, ask.listen)?;
+    let measuring = prometheus::start(&files, [("prod-eu", &production), ("staging", &staging)]);
     let result = tokio::select! {
-        ready = ready(ask.listen) => match ready {
+        (ready, prometheus) = async { tokio::join!(ready(ask.listen), measuring) } => match ready {
             Ok(()) => {
-                println!("{}", files.welcome(ask.listen));
-                tokio::select! {
+                println!("{}", files.welcome(ask.listen, prometheus.is_some()));
+                let result = tokio::select! {
                     status = petrel.wait() => Err(ended(&files, status?)),
                     _ = interrupt.recv() => Ok(()),
                     _ = terminate.recv() => Ok(()),
+                };
+                if let Some(prometheus) = prometheus {
+                    prometheus.stop().await;
                 }
+                result
             }
             Err(error) => Err(error.context(files.log_end())),
         },
@@ -65,7 +72,7 @@ async fn main() -> anyhow::Result<()> {
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
     };
-    end(&mut petrel).await;
+    end(&mut petrel, "petrel").await;
     production.stop().await;
     staging.stop().await;
     result
@@ -119,7 +126,7 @@ fn serve(files: &Files, listen: SocketAddr) -> anyhow::Result<Child> {
 /// Waits until `/readyz` says yes.
 async fn ready(listen: SocketAddr) -> anyhow::Result<()> {
     let asking = async {
-        while !is_ready(listen).await {
+        while !is_ready(listen, "/readyz").await {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
@@ -128,10 +135,12 @@ async fn ready(listen: SocketAddr) -> anyhow::Result<()> {
         .with_context(|| format!("petrel was not ready within {} s", READY_WITHIN.as_secs()))
 }
 
-async fn is_ready(listen: SocketAddr) -> bool {
+/// Does this path of a server on loopback answer with 200?
+async fn is_ready(listen: SocketAddr, path: &str) -> bool {
     let ask = async {
         let mut socket = TcpStream::connect(listen).await?;
-        socket.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+        let ask = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        socket.write_all(ask.as_bytes()).await?;
         let mut answer = String::new();
         socket.take(4096).read_to_string(&mut answer).await?;
         std::io::Result::Ok(answer.starts_with("HTTP/1.1 200"))
@@ -143,14 +152,14 @@ fn ended(files: &Files, status: ExitStatus) -> anyhow::Error {
     anyhow::anyhow!("petrel ended with {status}\n{}", files.log_end())
 }
 
-/// Tells petrel to end, and waits until it and its database have.
-async fn end(petrel: &mut Child) {
-    let Some(pid) = petrel.id().and_then(|id| Pid::from_raw(id as i32)) else { return };
+/// Tells a program to end, and waits until it and what it started have.
+async fn end(program: &mut Child, name: &str) {
+    let Some(pid) = program.id().and_then(|id| Pid::from_raw(id as i32)) else { return };
     if kill_process(pid, Signal::INT).is_ok()
-        && tokio::time::timeout(END_WITHIN, petrel.wait()).await.is_err()
+        && tokio::time::timeout(END_WITHIN, program.wait()).await.is_err()
     {
-        eprintln!("petrel did not end within {} s; it is killed", END_WITHIN.as_secs());
-        let _ = petrel.kill().await;
+        eprintln!("{name} did not end within {} s; it is killed", END_WITHIN.as_secs());
+        let _ = program.kill().await;
     }
 }
 
