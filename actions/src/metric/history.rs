@@ -1,7 +1,8 @@
 //! What a workload used, as a series that a forecast of a given length needs.
 
 use super::{client::Prometheus, error::MetricError, range::Range, template::Scope};
-use forecast::Series;
+use crate::query::age::duration;
+use forecast::{Forecast, Options, Refusal, Series, forecast};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -27,6 +28,73 @@ pub fn resolution(horizon: Duration) -> (Duration, Duration) {
     let step = Duration::from_secs([60, 300, 900, 1800].into_iter().find(fits).unwrap_or(3600));
     let weeks = if step.as_secs() == 60 { 14 * DAY } else { 28 * DAY };
     (weeks.max(6 * horizon), step)
+}
+
+/// Why there is no number to rely on; says what to do.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum NoForecast {
+    /// Not one sample.
+    #[error("there is no sample of it: {promql}")]
+    Missing {
+        /// As asked.
+        promql: String,
+    },
+    /// The load since then is not known; a forecast from there would be an old number.
+    #[error("the newest sample is {age} old; look at whether Prometheus scrapes it")]
+    Stale {
+        /// `3h`.
+        age: String,
+    },
+    /// Less than this horizon needs.
+    #[error("{have} of history is too short, {horizon} ahead needs {need}")]
+    TooShort {
+        /// `3h`.
+        have: String,
+        /// `24h`.
+        horizon: String,
+        /// `2d`.
+        need: String,
+    },
+    /// Too many holes.
+    #[error("{missing} of {total} samples are missing; look at whether Prometheus could scrape")]
+    TooGappy {
+        /// Steps without a sample.
+        missing: usize,
+        /// Steps in all.
+        total: usize,
+    },
+    /// Anything else, as the forecast says it.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Samples older than this many steps are too old to start from.
+const STALE_STEPS: u64 = 12;
+
+impl History {
+    /// What will probably follow. Some tens of milliseconds of arithmetic, which async threads are not for.
+    pub fn forecast(self, horizon: Duration, now: Timestamp) -> Result<(Series, Forecast), NoForecast> {
+        let (_, step) = resolution(horizon);
+        let (Some(series), Some(newest)) = (self.series, self.newest) else {
+            return Err(NoForecast::Missing { promql: self.promql });
+        };
+        let age = now.as_second() - newest;
+        if age > (STALE_STEPS * step.as_secs()) as i64 {
+            return Err(NoForecast::Stale { age: duration(age) });
+        }
+        let steps = (horizon.as_secs() / step.as_secs()) as usize;
+        match forecast(&series, &Options::horizon(steps)) {
+            Ok(forecast) => Ok((series, forecast)),
+            // In the words of somebody who did not choose the step.
+            Err(Refusal::TooShort { have, need }) => {
+                let lasting = |points: usize| duration((points as u64 * step.as_secs()) as i64);
+                let horizon = duration(horizon.as_secs() as i64);
+                Err(NoForecast::TooShort { have: lasting(have), horizon, need: lasting(need) })
+            }
+            Err(Refusal::TooGappy { missing, total }) => Err(NoForecast::TooGappy { missing, total }),
+            Err(refusal) => Err(NoForecast::Refused(refusal.to_string())),
+        }
+    }
 }
 
 impl Prometheus {

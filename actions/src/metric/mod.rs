@@ -19,7 +19,7 @@ pub use answer::{Line, Measured, Reading, Sample};
 pub use client::Prometheus;
 pub use config::{PrometheusConfig, QueryConfig};
 pub use error::MetricError;
-pub use history::{History, resolution};
+pub use history::{History, NoForecast, resolution};
 pub use look::Look;
 pub use range::Range;
 pub use template::{METRICS, Metric, Scope};

@@ -3,17 +3,15 @@
 use super::{Answer, Plot, Query, QueryError, events};
 use crate::{
     catalogue::{Quantity, accept},
-    cluster::Cluster,
-    metric::{History, MetricError, Scope, account, amount, moment, resolution},
+    cluster::{Cluster, ClusterError},
+    metric::{History, MetricError, NoForecast, Scope, account, amount, moment},
 };
-use ::forecast::{Forecast, Options, Refusal, Series};
+use ::forecast::{Forecast, Series};
 use futures::future::BoxFuture;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 use serde_json::Value;
 use std::time::Duration;
 
-/// Samples older than this many steps are too old to start from.
-const STALE_STEPS: i64 = 12;
 /// Kinds whose load goes on.
 pub(crate) const WORKLOADS: &[&str] = &["Deployment", "StatefulSet", "DaemonSet"];
 
@@ -85,26 +83,83 @@ async fn look(
     horizon: Duration,
     now: Timestamp,
 ) -> Result<Answer, QueryError> {
-    let target = events::reference(typed, namespace)?;
-    accept(&target.kind, WORKLOADS, "has no load that goes on").map_err(QueryError::Invalid)?;
-    let prometheus = cluster.prometheus()?;
-    let object = cluster.get(&target).await?;
-    let namespace = target.namespace.as_deref().unwrap_or_default();
-    let scope = Scope { kind: &target.kind, namespace, name: &target.name };
-    let history = match prometheus.history(metric, scope, horizon, now).await {
-        Err(error @ MetricError::NoQuery { .. }) => return Err(QueryError::Invalid(error.to_string())),
-        history => history?,
-    };
+    let (history, object) = past(cluster, namespace, typed, metric, horizon, now).await?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
     let subject = Subject {
         metric: metric.to_string(),
-        workload: format!("{} {}", target.kind, target.name),
-        place: super::place(cluster, Some(namespace)),
+        workload: format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"])),
+        place: super::place(cluster, namespace),
         horizon,
         room: room(&object, metric),
     };
     // Some tens of milliseconds of arithmetic, which the async threads are not for.
     let answer = tokio::task::spawn_blocking(move || subject.answer(history, now)).await;
-    answer.map_err(|_| QueryError::Invalid("the forecast was given up; that is a mistake of ours".into()))
+    answer.map_err(|_| given_up())
+}
+
+/// The measured past of a workload, and the workload as it stands.
+async fn past(
+    cluster: &Cluster,
+    namespace: Option<&str>,
+    typed: &str,
+    metric: &str,
+    horizon: Duration,
+    now: Timestamp,
+) -> Result<(History, Value), QueryError> {
+    let target = events::reference(typed, namespace)?;
+    accept(&target.kind, WORKLOADS, "has no load that goes on").map_err(QueryError::Invalid)?;
+    let prometheus = cluster.prometheus()?;
+    let mut object = match cluster.get(&target).await {
+        Err(error @ ClusterError::NotFound { .. }) => return Err(QueryError::Invalid(error.to_string())),
+        object => object?,
+    };
+    object["kind"] = target.kind.as_str().into();
+    let namespace = target.namespace.as_deref().unwrap_or_default();
+    let scope = Scope { kind: &target.kind, namespace, name: &target.name };
+    match prometheus.history(metric, scope, horizon, now).await {
+        Err(error @ MetricError::NoQuery { .. }) => Err(QueryError::Invalid(error.to_string())),
+        history => Ok((history?, object)),
+    }
+}
+
+/// The load to be ready for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Expected {
+    /// The highest within the time asked for, in the metric's unit.
+    pub value: f64,
+    /// When, in Unix seconds.
+    pub at: i64,
+    /// Of the newest sample that it rests on, in Unix seconds.
+    pub newest: i64,
+}
+
+/// What a workload's load stays below with probability `quantile` until `ahead` is over, at its highest. Partial data is no ground to
+/// scale on: warnings are errors here.
+pub async fn expected(
+    cluster: &Cluster,
+    namespace: &str,
+    typed: &str,
+    metric: &str,
+    ahead: Duration,
+    quantile: f64,
+    now: Timestamp,
+) -> Result<Expected, QueryError> {
+    let (history, _) = past(cluster, Some(namespace), typed, metric, ahead, now).await?;
+    if !history.warnings.is_empty() {
+        return Err(NoForecast::Refused(format!("parts are missing: {}", history.warnings.join("; "))).into());
+    }
+    let newest = history.newest.unwrap_or_default();
+    let told = tokio::task::spawn_blocking(move || history.forecast(ahead, now)).await;
+    let (series, forecast) = told.map_err(|_| given_up())??;
+    let values = forecast.quantile(quantile);
+    let highest = (0..values.len()).max_by(|a, b| values[*a].total_cmp(&values[*b]).then(b.cmp(a)));
+    let highest = highest.ok_or_else(given_up)?;
+    let at = series.time_at(series.values().len() + highest).unwrap_or_default();
+    Ok(Expected { value: values[highest], at, newest })
+}
+
+fn given_up() -> QueryError {
+    QueryError::Invalid("the forecast was given up; that is a mistake of ours".into())
 }
 
 /// What is asked about.
@@ -154,37 +209,10 @@ fn room(workload: &Value, metric: &str) -> Room {
 
 impl Subject {
     fn answer(&self, history: History, now: Timestamp) -> Answer {
-        let (_, step) = resolution(self.horizon);
-        let (Some(series), Some(newest)) = (history.series, history.newest) else {
-            let why = format!("there is no sample of it: {}", history.promql);
-            return self.refusal(&why, &history.warnings);
-        };
-        let age = now.as_second() - newest;
-        if age > STALE_STEPS * step.as_secs() as i64 {
-            let why = format!("the newest sample is {} old", super::age::duration(age));
-            return self.refusal(&why, &history.warnings);
-        }
-        let steps = (self.horizon.as_secs() / step.as_secs()) as usize;
-        match ::forecast::forecast(&series, &Options::horizon(steps)) {
-            Ok(forecast) => self.told(series, forecast, &history.warnings),
-            Err(refusal) => self.refusal(&self.reason(&refusal, step), &history.warnings),
-        }
-    }
-
-    /// In the words of a person who did not choose the step.
-    fn reason(&self, refusal: &Refusal, step: Duration) -> String {
-        let lasting = |points: usize| super::age::duration((points as u64 * step.as_secs()) as i64);
-        match refusal {
-            Refusal::TooShort { have, need } => format!(
-                "{} of history is too short, {} ahead needs {}",
-                lasting(*have),
-                super::age::duration(self.horizon.as_secs() as i64),
-                lasting(*need)
-            ),
-            Refusal::TooGappy { missing, total } => {
-                format!("{missing} of {total} samples are missing; look at whether Prometheus could scrape")
-            }
-            refusal => refusal.to_string(),
+        let warnings = history.warnings.clone();
+        match history.forecast(self.horizon, now) {
+            Ok((series, forecast)) => self.told(series, forecast, &warnings),
+            Err(reason) => self.refusal(&reason.to_string(), &warnings),
         }
     }
 
@@ -360,7 +388,7 @@ mod tests {
         assert!(refused(History { series: None, newest: None, ..past }, now).contains("no sample of it: up"));
         let (past, now) = history(14);
         let later = now + jiff::SignedDuration::from_hours(3);
-        assert!(refused(past, later).starts_with("The newest sample is 3h1m old"));
+        assert!(refused(past, later).starts_with("The newest sample is 3h1m old; look"));
         let (mut past, now) = history(14);
         let short = past.series.as_ref().unwrap().values()[..40].to_vec();
         past.series = Some(Series::new(short).every(Duration::from_secs(300)));

@@ -5,7 +5,7 @@
 //! What people type never reaches a selector or a path as it is: selectors are parsed and written anew, names are
 //! checked (G12). Values of Secrets are never shown, and what looks like a secret elsewhere is hidden.
 
-mod age;
+pub(crate) mod age;
 mod column;
 mod describe;
 mod events;
@@ -20,9 +20,11 @@ mod rightsize;
 mod selector;
 mod top;
 
+pub use self::forecast::{Expected, expected};
+
 use crate::{
     cluster::{Cluster, ClusterError},
-    metric::MetricError,
+    metric::{MetricError, NoForecast},
 };
 use futures::future::BoxFuture;
 
@@ -72,6 +74,9 @@ pub enum QueryError {
     /// Prometheus could not be asked.
     #[error(transparent)]
     Metric(#[from] MetricError),
+    /// There is no forecast to rely on.
+    #[error(transparent)]
+    NoForecast(#[from] NoForecast),
 }
 
 /// One question.
