@@ -14,6 +14,7 @@ pub mod fault;
 pub mod hook;
 pub mod petrel;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod server;
 pub mod slack;

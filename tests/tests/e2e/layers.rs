@@ -79,3 +79,16 @@ fn only_the_ledger_speaks_sql_and_only_actions_speak_kubernetes() {
         }
     }
 }
+
+/// Whoever wants forecasts elsewhere gets arithmetic: nothing that reads, writes, waits or asks for the time.
+#[test]
+fn the_forecast_crate_is_arithmetic_only() {
+    let text = fs::read_to_string(root().join("forecast/Cargo.toml")).expect("a manifest");
+    let mut dependencies = shipped_dependencies(&toml::from_str(&text).expect("a manifest"));
+    dependencies.sort_unstable();
+    assert_eq!(dependencies, ["rustfft", "thiserror"], "a new one needs a reason, and no I/O");
+    for word in ["fs", "net", "process", "thread", "env", "io", "Instant", "SystemTime"] {
+        let found = files_with(&root().join("forecast/src"), word);
+        assert!(found.is_empty(), "{word}:: in forecast: {found:?}");
+    }
+}

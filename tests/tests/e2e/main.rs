@@ -9,4 +9,5 @@ mod doors;
 mod faults;
 mod heal;
 mod layers;
+mod metrics;
 mod rooms;

@@ -1,0 +1,102 @@
+//! Forecasts in chat, of what a real Prometheus has measured.
+
+use std::{f64::consts::TAU, fmt::Write, io::Write as _};
+use tests::{
+    console::Console,
+    door::{BySlack, Door},
+    prometheus::Prometheus,
+    world::{Inward, Platforms, World, token},
+};
+
+const DAYS: i64 = 15;
+const STEP: i64 = 120;
+
+/// Two pods of `checkout` that together use 1.2 cores on average, a third more or less by the time of day: most at noon UTC; one of
+/// `checkout-api`, which is nobody's business. Memory for three hours only.
+fn past(namespace: &str) -> String {
+    let now = jiff::Timestamp::now().as_second() / STEP * STEP;
+    let pods = [
+        ("checkout-7d9f8c5b4-x2k4q", 0.6),
+        ("checkout-7d9f8c5b4-b9w7z", 0.6),
+        ("checkout-api-7d9f8c5b4-b9w7z", 50.0),
+    ];
+    let mut text = String::new();
+    for (pod, cores) in pods {
+        let labels = format!("{{namespace=\"{namespace}\",pod=\"{pod}\",container=\"app\"}}");
+        let mut used = 0.0;
+        for at in (now - DAYS * 86_400..=now).step_by(STEP as usize) {
+            let hour = at.rem_euclid(86_400) as f64 / 3600.0;
+            used += cores * (1.0 + 0.33 * ((hour - 12.0) / 24.0 * TAU).cos()) * STEP as f64;
+            let _ = writeln!(text, "container_cpu_usage_seconds_total{labels} {used:.3} {at}");
+        }
+        for at in (now - 3 * 3600..=now).step_by(STEP as usize) {
+            let _ = writeln!(text, "container_memory_working_set_bytes{labels} 67108864 {at}");
+        }
+    }
+    text
+}
+
+/// A world whose Petrel also knows its cluster as `measured`, by a Prometheus with this past.
+async fn measured(world: &mut World) -> Prometheus {
+    let prometheus = Prometheus::with_past(&past(&world.cluster.namespace)).await.expect("a prometheus");
+    let mut config = std::fs::OpenOptions::new().append(true).open(world.config()).expect("the config");
+    write!(
+        config,
+        "\n[[cluster]]\nname = \"measured\"\nkubeconfig = \"{}\"\n[cluster.prometheus]\nurl = \"{}\"\n",
+        world.cluster.kubeconfig.display(),
+        prometheus.url
+    )
+    .expect("written");
+    world.start().await.expect("a replica");
+    prometheus
+}
+
+/// The number before `cores` after these words.
+fn cores(text: &str, after: &str) -> f64 {
+    let rest = text.split_once(after).unwrap_or_else(|| panic!("no '{after}' in {text}")).1;
+    rest.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("{rest}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forecast_in_chat_has_its_numbers_its_reasons_and_its_picture() {
+    if !Prometheus::is_installed() {
+        return eprintln!("skipped: prometheus and promtool are not installed (./dev test installs them)");
+    }
+    let mut world = World::among(Platforms::both(Inward::Connection)).await.expect("a world");
+    world.cluster.deployment("checkout", 2).await.expect("a deployment");
+    let _prometheus = measured(&mut world).await;
+    world.connected_to_slack().await;
+    let ann = Console::sign_in(&world.replicas[0].base, &token("ann")).await.expect("signed in");
+    let line =
+        |more: &str| format!("forecast deploy/checkout {more} -n {} -c measured", world.cluster.namespace);
+
+    let said = ann.say(&line("")).await.expect("an answer");
+    let peak = cores(&said.text, "Expected to peak at ");
+    assert!((1.5..1.7).contains(&peak), "1.2 cores and a third are 1.6: {}", said.text);
+    let noon = said.text.split_once(" around ").expect("a time").1;
+    assert!(["11:", "12:"].contains(&&noon[11..14]), "at noon: {}", said.text);
+    for words in ["every day", "MASE", "seasonal naive", "% in the 95 % one", "0.02 cores", "limits"] {
+        assert!(said.text.contains(words), "{words}: {}", said.text);
+    }
+    let picture = said.html.split_once("/pictures/").expect("a picture").1;
+    let picture = picture.split_once(".svg").expect("as SVG").0;
+    let svg = ann.page(&format!("/pictures/{picture}.svg")).await.expect("the picture");
+    assert!(svg.starts_with("<svg") && svg.contains("cpu of Deployment checkout"), "{}", &svg[..200]);
+
+    let short = ann.say(&line("--metric memory")).await.expect("an answer");
+    assert!(
+        short.text.contains("No forecast: memory") && short.text.contains("is too short"),
+        "{}",
+        short.text
+    );
+    assert!(!short.html.contains("/pictures/"));
+    let missing = ann.say(&line("--metric qps")).await.expect("an answer");
+    assert!(
+        missing.text.contains("There is no sample of it: sum(rate(http_requests_total"),
+        "{}",
+        missing.text
+    );
+
+    let in_slack = BySlack::new(world.slack()).say("ann", &line("--horizon 12h")).await;
+    assert!(in_slack.text.contains("(picture: cpu of Deployment checkout"), "{}", in_slack.text);
+}
