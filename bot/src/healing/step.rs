@@ -145,6 +145,7 @@ fn line(
     let mut words = match action {
         // The plan says "nothing to do" where there are so many.
         "scale_up" => vec!["scale".to_string()],
+        "hpa" => vec!["hpa".to_string(), "propose".to_string()],
         other => vec![other.replace('_', "-")],
     };
     words.push(format!("{}/{}", target.kind.to_ascii_lowercase(), target.name));

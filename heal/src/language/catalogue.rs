@@ -166,6 +166,7 @@ impl Catalogue {
                 Medium,
                 [target("pod", &[Subject::Pod])],
             ),
+            shape("hpa", "propose an autoscaler from the forecast of the load", Medium, [workload()]),
             shape("run_job", "run a CronJob now, or a Job once more", Medium, [target("job", &[])]),
             shape(
                 "rotate_logs",
