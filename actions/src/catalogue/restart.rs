@@ -48,7 +48,8 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
             subject.words()
         )));
     }
-    let at = context.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    // kubectl writes whole seconds; with those, a second restart within one would find nothing to do.
+    let at = context.at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
     let mut blast = subject.blast().await?;
     subject.rollout_notes(&mut blast);
     let draft = Draft {
