@@ -1,10 +1,12 @@
 //! Forecasts in chat, of what a real Prometheus has measured.
 
-use std::{f64::consts::TAU, fmt::Write, io::Write as _};
+use std::{f64::consts::TAU, fmt::Write, io::Write as _, time::Duration};
 use tests::{
     console::Console,
     door::{BySlack, Door},
     prometheus::Prometheus,
+    slack::channel_id,
+    wait,
     world::{Inward, Platforms, World, token},
 };
 
@@ -97,6 +99,15 @@ async fn a_forecast_in_chat_has_its_numbers_its_reasons_and_its_picture() {
         missing.text
     );
 
-    let in_slack = BySlack::new(world.slack()).say("ann", &line("--horizon 12h")).await;
-    assert!(in_slack.text.contains("(picture: cpu of Deployment checkout"), "{}", in_slack.text);
+    BySlack::new(world.slack()).say("ann", &line("--horizon 12h")).await;
+    // The card may come first, and its picture with an edit.
+    wait::until("the picture in Slack", Duration::from_secs(30), || async {
+        let messages = world.slack().messages(&channel_id("ops"));
+        let mut blocks = messages.iter().flat_map(|message| message.content.all_blocks());
+        let of_checkout = |alt: &str| alt.starts_with("cpu of Deployment checkout");
+        blocks
+            .any(|block| block["type"] == "image" && block["alt_text"].as_str().is_some_and(of_checkout))
+            .then_some(())
+    })
+    .await;
 }
