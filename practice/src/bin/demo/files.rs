@@ -11,6 +11,14 @@ use std::path::{Path, PathBuf};
 /// Who may sign in, and as what.
 const PEOPLE: &[(&str, &str)] = &[("ann", "on call"), ("bob", "approver"), ("cat", "approver")];
 
+/// Said as soon as it is true.
+pub const METRICS: &str = "\
+Two weeks of metrics are there now. Try as ann
+  forecast deploy/checkout -n shop -c prod-eu
+  nodes forecast -c prod-eu
+  hpa propose deploy/checkout -n shop -c prod-eu --why \"the sale\"            (bob or cat approves)
+";
+
 pub struct Files {
     folder: PathBuf,
     pub config: PathBuf,
@@ -67,7 +75,7 @@ impl Files {
     }
 
     /// The one block that the demo prints.
-    pub fn welcome(&self, listen: SocketAddr, has_metrics: bool) -> String {
+    pub fn welcome(&self, listen: SocketAddr) -> String {
         let base = format!("http://{listen}");
         let mut text = format!("\nPetrel is ready: {base}\n\nSign in as\n");
         for ((name, role), token) in PEOPLE.iter().zip(&self.tokens) {
@@ -82,9 +90,6 @@ impl Files {
              scale deploy/checkout 5 -n shop -c prod-eu --why \"sale tonight\"            (bob or cat approves)\n  \
              set-image deploy/cart cart=shop/cart:nope -n shop -c staging --why \"a typo\"  (watch it being undone)\n",
         );
-        if has_metrics {
-            text.push_str("  forecast deploy/checkout -n shop -c prod-eu\n");
-        }
         text.push_str(&format!("\nEverything is kept in {}. Ctrl-C stops it.\n", self.folder.display()));
         text
     }

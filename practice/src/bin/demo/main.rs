@@ -51,17 +51,29 @@ async fn main() -> anyhow::Result<()> {
     trouble(&staging);
 
     let mut petrel = serve(&files, ask.listen)?;
-    let measuring = prometheus::start(&files, [("prod-eu", &production), ("staging", &staging)]);
+    let measured = [("prod-eu", production.clone()), ("staging", staging.clone())];
+    let mut measuring =
+        std::pin::pin!(prometheus::start(&files, measured.each_ref().map(|(name, of)| (*name, of))));
     let result = tokio::select! {
-        (ready, prometheus) = async { tokio::join!(ready(ask.listen), measuring) } => match ready {
+        ready = ready(ask.listen) => match ready {
             Ok(()) => {
-                println!("{}", files.welcome(ask.listen, prometheus.is_some()));
-                let result = tokio::select! {
-                    status = petrel.wait() => Err(ended(&files, status?)),
-                    _ = interrupt.recv() => Ok(()),
-                    _ = terminate.recv() => Ok(()),
+                println!("{}", files.welcome(ask.listen));
+                // Two weeks are many samples: nobody waits for them before the first command.
+                let (mut tried, mut server) = (false, None);
+                let result = loop {
+                    tokio::select! {
+                        started = &mut measuring, if !tried => {
+                            (tried, server) = (true, started);
+                            if server.is_some() {
+                                println!("{}", files::METRICS);
+                            }
+                        }
+                        status = petrel.wait() => break Err(ended(&files, status?)),
+                        _ = interrupt.recv() => break Ok(()),
+                        _ = terminate.recv() => break Ok(()),
+                    }
                 };
-                if let Some(prometheus) = prometheus {
+                if let Some(prometheus) = server {
                     prometheus.stop().await;
                 }
                 result
@@ -75,6 +87,10 @@ async fn main() -> anyhow::Result<()> {
     end(&mut petrel, "petrel").await;
     production.stop().await;
     staging.stop().await;
+    if result.is_ok() {
+        // A past that is still being written is not waited for; the next start writes it anew.
+        std::process::exit(0);
+    }
     result
 }
 
