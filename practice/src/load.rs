@@ -21,26 +21,74 @@ pub(crate) const LOAD: &str = "practice.petrel.dev/load";
 /// What a request costs, in seconds of CPU.
 const COST: f64 = 0.002;
 
-/// What a pod has to answer.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Traffic {
-    /// Requests a second.
-    pub requests: f64,
-    /// The load of all its workload's pods, as a share of what is usual.
-    pub level: f64,
+/// A container as the load model knows it. Read once, it can be asked for many moments.
+pub(crate) struct Meter {
+    /// Requests in cores and bytes, or what is usual without.
+    asked: (f64, f64),
+    /// Always so many cores.
+    fixed: Option<f64>,
+    pod: String,
+    /// The workload's customers, and the share of them that this container answers.
+    customers: Option<(Demand, f64)>,
 }
 
-/// A pod's share of its workload's load at a moment (Unix seconds); none where the workload has no [`LOAD`].
-pub(crate) fn traffic(store: &Store, one: &Value, at_second: f64) -> Option<Traffic> {
+/// What a container does at one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Use {
+    pub cores: f64,
+    pub bytes: f64,
+    /// A second; none where its workload has no [`LOAD`].
+    pub requests: Option<f64>,
+}
+
+impl Meter {
+    pub fn read(store: &Store, pod: &Value, container: &Value) -> Meter {
+        let asked = |resource: &str, fallback: f64| {
+            quantity::parse(at(container, &["resources", "requests", resource])).unwrap_or(fallback)
+        };
+        let is_first = list(pod, &["spec", "containers"]).first() == Some(container);
+        Meter {
+            asked: (asked("cpu", 0.05), asked("memory", 64.0 * 1_048_576.0)),
+            fixed: annotation(pod, CPU).and_then(|value| quantity::parse(&value.into())),
+            pod: object::name(pod).to_owned(),
+            customers: customers(store, pod).filter(|_| is_first),
+        }
+    }
+
+    /// At a moment (Unix seconds).
+    pub fn at(&self, second: f64) -> Use {
+        let (cpu, memory) = self.asked;
+        let noise = chance(&self.pod, second as i64 / 30) - 0.5;
+        let answers = self.customers.as_ref().map(|(demand, share)| {
+            let level = demand.level(second);
+            (level, demand.usual * level * share)
+        });
+        let requests = answers.map(|(_, requests)| requests);
+        if let Some(fixed) = self.fixed {
+            return Use { cores: fixed, bytes: memory * 0.6, requests };
+        }
+        if let Some((level, requests)) = answers {
+            let busy = requests * COST * (1.0 + 0.1 * noise);
+            let bytes = memory * (0.45 + 0.12 * level + 0.03 * noise);
+            return Use { cores: cpu * 0.02 + busy, bytes, requests: Some(requests) };
+        }
+        // A daily wave around half of what was asked for, with noise per pod and half minute.
+        let hour = (second as i64 % 86_400) as f64 / 3600.0;
+        let wave = ((hour - 14.0) / 24.0 * std::f64::consts::TAU).cos();
+        let share = (0.5 + 0.25 * wave + 0.2 * noise).max(0.02);
+        Use { cores: cpu * share, bytes: memory * (0.55 + 0.1 * wave + 0.05 * noise), requests }
+    }
+}
+
+/// Who asks a pod's workload for answers, and the pod's share of them; none where the workload has no [`LOAD`].
+fn customers(store: &Store, one: &Value) -> Option<(Demand, f64)> {
     let workload = workload(store, one)?;
     let usual: f64 = annotation(&workload, LOAD)?.parse().ok()?;
     let seed = format!("{}/{}", object::namespace(&workload), object::name(&workload));
-    let demand = Demand { seed: &seed, usual, origin: origin(store) };
-    let level = demand.level(at_second);
     let ready = pods(store, &workload).iter().filter(|pod| pod::is_ready(pod)).count();
     // Who is not ready gets no requests.
     let share = if ready > 0 && pod::is_ready(one) { 1.0 / ready as f64 } else { 0.0 };
-    Some(Traffic { requests: demand.at(at_second) * share, level })
+    Some((Demand { seed, usual, origin: origin(store) }, share))
 }
 
 /// The cluster's beginning: the load was usual then.
@@ -72,28 +120,6 @@ fn pods(store: &Store, workload: &Value) -> Vec<Arc<Value>> {
     let own = store.controlled(object::uid(workload), "pods");
     let sets = store.controlled(object::uid(workload), "replicasets.apps");
     sets.iter().flat_map(|set| store.controlled(object::uid(set), "pods")).chain(own).collect()
-}
-
-/// Cores and bytes that a container uses at a moment (Unix seconds).
-pub(crate) fn usage(store: &Store, pod: &Value, container: &Value, at_second: i64) -> (f64, f64) {
-    let asked = |resource: &str, fallback: f64| {
-        quantity::parse(at(container, &["resources", "requests", resource])).unwrap_or(fallback)
-    };
-    let (cpu, memory) = (asked("cpu", 0.05), asked("memory", 64.0 * 1_048_576.0));
-    if let Some(fixed) = annotation(pod, CPU).and_then(|value| quantity::parse(&value.into())) {
-        return (fixed, memory * 0.6);
-    }
-    let noise = chance(object::name(pod), at_second / 30) - 0.5;
-    let is_first = list(pod, &["spec", "containers"]).first() == Some(container);
-    if let Some(traffic) = traffic(store, pod, at_second as f64).filter(|_| is_first) {
-        let busy = traffic.requests * COST * (1.0 + 0.1 * noise);
-        return (cpu * 0.02 + busy, memory * (0.45 + 0.12 * traffic.level + 0.03 * noise));
-    }
-    // A daily wave around half of what was asked for, with noise per pod and half minute.
-    let hour = (at_second % 86_400) as f64 / 3600.0;
-    let wave = ((hour - 14.0) / 24.0 * std::f64::consts::TAU).cos();
-    let share = (0.5 + 0.25 * wave + 0.2 * noise).max(0.02);
-    (cpu * share, memory * (0.55 + 0.1 * wave + 0.05 * noise))
 }
 
 /// One line of a log, with the second at which it was written.

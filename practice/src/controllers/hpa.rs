@@ -146,14 +146,14 @@ pub(crate) fn sync(control: &mut Control<'_>, place: &Place) {
 fn judge(store: &Store, metric: &Value, pods: &[Arc<Value>], current: i64) -> Option<(i64, Value)> {
     let resource = text(metric, &["resource", "name"]);
     let target = at(metric, &["resource", "target"]);
-    let now = jiff::Timestamp::now().as_second();
+    let now = jiff::Timestamp::now().as_second() as f64;
     let (mut used, mut asked) = (0.0, 0.0);
     for (pod, container) in pods
         .iter()
         .flat_map(|pod| list(pod, &["spec", "containers"]).iter().map(move |container| (pod, container)))
     {
-        let (cpu, memory) = load::usage(store, pod, container, now);
-        used += if resource == "cpu" { cpu } else { memory };
+        let uses = load::Meter::read(store, pod, container).at(now);
+        used += if resource == "cpu" { uses.cores } else { uses.bytes };
         asked += quantity::parse(at(container, &["resources", "requests", resource])).unwrap_or(0.0);
     }
     if pods.is_empty() {

@@ -24,10 +24,10 @@ impl Sample {
         Sample { name, labels, value }
     }
 
-    /// `name{a="b"} 1`, with more labels and perhaps a time in Unix seconds. No line break at the end.
-    fn write(&self, out: &mut String, more: &[(&'static str, &str)], at: Option<i64>) {
+    /// `name{a="b"}`, with more labels.
+    fn series(&self, more: &[(&'static str, &str)]) -> String {
+        let mut out = self.name.to_owned();
         let own = self.labels.iter().map(|(name, value)| (*name, value.as_str()));
-        out.push_str(self.name);
         for (index, (name, value)) in own.chain(more.iter().copied()).enumerate() {
             let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
             let _ = write!(out, "{}{name}=\"{value}\"", if index == 0 { '{' } else { ',' });
@@ -35,12 +35,13 @@ impl Sample {
         if !self.labels.is_empty() || !more.is_empty() {
             out.push('}');
         }
-        // Ten-thousandths are finer than anybody looks, and shorter to keep.
-        let _ = write!(out, " {}", (self.value * 1e4).round() / 1e4);
-        if let Some(at) = at {
-            let _ = write!(out, " {at}");
-        }
+        out
     }
+}
+
+/// Ten-thousandths are finer than anybody looks, and shorter to keep.
+fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
 }
 
 type Label<'a> = (&'static str, &'a str);
@@ -68,8 +69,7 @@ pub(crate) fn page(cluster: &Cluster, now: f64) -> String {
             let _ = writeln!(out, "# TYPE {} {kind}", sample.name);
             before = sample.name;
         }
-        sample.write(&mut out, &[], None);
-        out.push('\n');
+        let _ = writeln!(out, "{} {}", sample.series(&[]), rounded(sample.value));
     }
     out
 }

@@ -57,8 +57,10 @@ pub(crate) fn answer(cluster: &Cluster, call: &Call, rest: &[&str]) -> Result<An
     ))
 }
 
-fn now() -> i64 {
-    jiff::Timestamp::now().as_second()
+/// What a container uses now: cores and bytes.
+fn usage(store: &Store, pod: &Value, container: &Value) -> (f64, f64) {
+    let uses = load::Meter::read(store, pod, container).at(jiff::Timestamp::now().as_second() as f64);
+    (uses.cores, uses.bytes)
 }
 
 /// Only running pods are measured.
@@ -69,7 +71,7 @@ fn pod(store: &Store, pod: &Value) -> Option<Value> {
     let containers: Vec<Value> = list(pod, &["spec", "containers"])
         .iter()
         .map(|container| {
-            let used = load::usage(store, pod, container, now());
+            let used = usage(store, pod, container);
             json!({"name": container["name"], "usage": amounts(used)})
         })
         .collect();
@@ -84,7 +86,7 @@ fn node(store: &Store, node: &Value) -> Value {
     for (pod, container) in
         here.flat_map(|pod| list(pod, &["spec", "containers"]).iter().map(move |container| (pod, container)))
     {
-        let used = load::usage(store, pod, container, now());
+        let used = usage(store, pod, container);
         sum = (sum.0 + used.0, sum.1 + used.1);
     }
     with_meta("NodeMetrics", node, json!({"usage": amounts(sum)}))

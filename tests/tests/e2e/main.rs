@@ -4,6 +4,7 @@ mod browser;
 mod chaos;
 mod chat;
 mod crash;
+mod demo;
 mod docs;
 mod doors;
 mod faults;

@@ -1,10 +1,14 @@
 //! What the demo keeps in its folder. Config, policy and tokens are written once and are yours to edit afterwards.
 
-use super::{new_token, prometheus::end_left_behind, usable};
+use super::{
+    new_token,
+    server::{at, end_left_behind, free_port},
+    usable,
+};
 use anyhow::Context;
 use std::fs;
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +29,9 @@ pub struct Files {
     pub log: PathBuf,
     /// Where Prometheus keeps what it measured.
     pub prometheus: PathBuf,
-    /// Where it listens, on loopback; the config names it.
+    /// Where Alertmanager keeps what it was told.
+    pub alertmanager: PathBuf,
+    /// Where Prometheus listens, on loopback; the config names it.
     pub prometheus_port: u16,
     tokens: Vec<String>,
 }
@@ -41,17 +47,23 @@ impl Files {
             tokens.push(token(&folder, name)?);
         }
         let config = folder.join("petrel.toml");
-        let prometheus = folder.join("prometheus");
-        fs::create_dir_all(&prometheus).with_context(|| format!("create {}", prometheus.display()))?;
-        end_left_behind(&prometheus);
+        token(&folder, "hook")?;
+        let [prometheus, alertmanager, rules] =
+            ["prometheus", "alertmanager", "rules"].map(|name| folder.join(name));
+        for folder in [&prometheus, &alertmanager, &rules] {
+            fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+            end_left_behind(folder);
+        }
         let port = port(&prometheus.join("port"), &config)?;
         keep(&config, &petrel_toml(port))?;
         keep(&folder.join("policy.toml"), POLICY)?;
+        keep(&rules.join("shop.heal"), RULES)?;
         Ok(Files {
             log: folder.join("petrel.log"),
             config,
             folder,
             prometheus,
+            alertmanager,
             prometheus_port: port,
             tokens,
         })
@@ -88,7 +100,8 @@ impl Files {
             "\nTry as ann\n  \
              top pods -n shop -c prod-eu\n  \
              scale deploy/checkout 5 -n shop -c prod-eu --why \"sale tonight\"            (bob or cat approves)\n  \
-             set-image deploy/cart cart=shop/cart:nope -n shop -c staging --why \"a typo\"  (watch it being undone)\n",
+             set-image deploy/cart cart=shop/cart:nope -n shop -c staging --why \"a typo\"  (watch it being undone)\n\
+             \nIn half a minute something breaks in prod-eu: stay in the room, and click.\n",
         );
         text.push_str(&format!("\nEverything is kept in {}. Ctrl-C stops it.\n", self.folder.display()));
         text
@@ -125,12 +138,11 @@ fn keep(path: &Path, text: &str) -> anyhow::Result<()> {
 
 /// The port of the last time; where somebody else took it, another one, which the config then names.
 fn port(file: &Path, config: &Path) -> anyhow::Result<u16> {
-    let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     let before: Option<u16> = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
-    if let Some(before) = before.filter(|before| is_free(*before).is_ok()) {
+    if let Some(before) = before.filter(|before| TcpListener::bind(at(*before)).is_ok()) {
         return Ok(before);
     }
-    let port = is_free(0).and_then(|listener| listener.local_addr()).context("find a free port")?.port();
+    let port = free_port().context("find a free port")?;
     if let (Some(before), Ok(text)) = (before, fs::read_to_string(config)) {
         fs::write(config, text.replace(&address(before), &address(port)))
             .with_context(|| format!("write {}", config.display()))?;
@@ -152,7 +164,7 @@ fn petrel_toml(prometheus_port: u16) -> String {
     text
 }
 
-const CONFIG: &str = r#"# The demo's configuration. Edit it as you like; the demo does not write it again. Paths are relative to this file.
+const CONFIG: &str = r##"# The demo's configuration. Edit it as you like; the demo does not write it again. Paths are relative to this file.
 
 [database]
 private = "postgres"
@@ -184,12 +196,35 @@ labels = { cluster = "staging" }
 
 [[room]]
 place = "console:ops"
+notices = ["incidents", "break-glass", "unknown"]
 
 [[room]]
 place = "console:staging"
 cluster = "staging"
 namespace = "shop"
-"#;
+
+# Alertmanager tells what happens here, at /hook/alertmanager/prom.
+[[intake]]
+name = "prom"
+kind = "alertmanager"
+token_file = "hook.token"
+
+# What is done about it.
+[heal]
+rules = "rules"
+rooms = { "#ops" = "console:ops" }
+"##;
+
+const RULES: &str = r##"# What Petrel asks for when something happens. Edit it as you like: it is read again when it changes, and a mistake leaves the old
+# rules in force. Policy decides what becomes of it; here, one click of anybody's.
+
+rule "a bad release goes back" {
+  on alert "KubePodCrashLooping" where namespace == "shop"
+  then [ rollback(workload) ]
+  verify within 3m { alert resolved, rollout healthy }
+  else [ escalate("#ops") ]
+}
+"##;
 
 const POLICY: &str = r#"# Who may do what in the demo. The first rule that matches decides; without one the answer is no.
 
@@ -210,6 +245,12 @@ name = "cat"
 identities = ["console:cat", "api:cat"]
 groups = ["approvers"]
 
+# Rules of rules/ ask as the alert they are about.
+[[machine]]
+name = "healer"
+identities = ["alert:*"]
+groups = ["machines"]
+
 [[cap]]
 name = "a steady hand"
 each = "person"
@@ -228,6 +269,15 @@ action = "scale"
 when = 'cluster.labels.production == "true" && params.replicas == 0'
 decide = "refuse"
 message = "Scaling to zero takes the service down. If that is meant: break-glass."
+
+[[rule]]
+name = "what an alert asks for needs one click"
+action = "*"
+when = '"machines" in actor.groups'
+decide = "approve"
+votes = 1
+from = ["oncall", "approvers"]
+within = "30m"
 
 [[rule]]
 name = "two people for what can hurt production"

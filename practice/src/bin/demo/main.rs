@@ -1,15 +1,17 @@
-//! Everything at once, with nothing configured: two practice clusters, `petrel serve` with its private Postgres and console, and
-//! a Prometheus that has watched the clusters.
+//! Everything at once, with nothing configured: two practice clusters, `petrel serve` with its private Postgres and console, a
+//! Prometheus that has watched the clusters, an Alertmanager, and after half a minute an incident.
 
 mod files;
 mod prometheus;
+mod server;
+mod trouble;
 
 use anyhow::{Context, bail};
 use clap::Parser;
 use files::Files;
 use practice::{Practice, PracticeConfig};
+use prometheus::Watching;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::json;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 
 /// Starts the demo: two practice clusters with a shop in each, and Petrel with its console.
 #[derive(Parser)]
@@ -33,6 +36,8 @@ struct Arguments {
 
 /// How long a pod takes in the demo: long enough to watch, short enough not to wait.
 const SPEED: Duration = Duration::from_secs(2);
+/// From the welcome to the incident.
+const TROUBLE_AFTER: Duration = Duration::from_secs(30);
 /// Postgres may have to recover; a first start makes it.
 const READY_WITHIN: Duration = Duration::from_secs(90);
 /// A server that is told to end ends its runs' steps first.
@@ -48,33 +53,23 @@ async fn main() -> anyhow::Result<()> {
     let files = Files::prepare(&ask.data)?;
     let production = cluster(&files, "prod-eu").await?;
     let staging = cluster(&files, "staging").await?;
-    trouble(&staging);
+    trouble::standing(&staging);
 
     let mut petrel = serve(&files, ask.listen)?;
-    let measured = [("prod-eu", production.clone()), ("staging", staging.clone())];
-    let mut measuring =
-        std::pin::pin!(prometheus::start(&files, measured.each_ref().map(|(name, of)| (*name, of))));
     let result = tokio::select! {
         ready = ready(ask.listen) => match ready {
             Ok(()) => {
                 println!("{}", files.welcome(ask.listen));
-                // Two weeks are many samples: nobody waits for them before the first command.
-                let (mut tried, mut server) = (false, None);
-                let result = loop {
-                    tokio::select! {
-                        started = &mut measuring, if !tried => {
-                            (tried, server) = (true, started);
-                            if server.is_some() {
-                                println!("{}", files::METRICS);
-                            }
-                        }
-                        status = petrel.wait() => break Err(ended(&files, status?)),
-                        _ = interrupt.recv() => break Ok(()),
-                        _ = terminate.recv() => break Ok(()),
-                    }
+                let measured = [("prod-eu", &production), ("staging", &staging)];
+                let mut watching = None;
+                let result = tokio::select! {
+                    () = story(&files, ask.listen, measured, &mut watching) => Ok(()),
+                    status = petrel.wait() => Err(ended(&files, status?)),
+                    _ = interrupt.recv() => Ok(()),
+                    _ = terminate.recv() => Ok(()),
                 };
-                if let Some(prometheus) = server {
-                    prometheus.stop().await;
+                if let Some(servers) = watching {
+                    servers.stop(&files).await;
                 }
                 result
             }
@@ -94,6 +89,28 @@ async fn main() -> anyhow::Result<()> {
     result
 }
 
+/// What happens while people look around. Never returns.
+async fn story(
+    files: &Files,
+    petrel: SocketAddr,
+    clusters: [(&'static str, &Practice); 2],
+    watching: &mut Option<Watching>,
+) {
+    let begun = Instant::now();
+    *watching = prometheus::start(files, petrel, clusters).await;
+    if watching.is_some() {
+        println!("{}", files::METRICS);
+        tokio::time::sleep_until(begun + TROUBLE_AFTER).await;
+        let (name, production) = clusters[0];
+        if let Some((workload, tag)) = trouble::bad_release(production) {
+            println!(
+                "Release {tag} of {workload} is going out in {name}, and it crash-loops. Prometheus sees it within seconds; look at the room.\n"
+            );
+        }
+    }
+    std::future::pending().await
+}
+
 /// Starts one cluster; the first time it gets its shop, all up and with a past, before it slows down to what people can watch.
 async fn cluster(files: &Files, name: &str) -> anyhow::Result<Practice> {
     let data = files.cluster_data(name);
@@ -108,16 +125,6 @@ async fn cluster(files: &Files, name: &str) -> anyhow::Result<Practice> {
         Practice::start(config).await.with_context(|| format!("start the practice cluster {name}"))?;
     files.write_kubeconfig(name, &cluster.kubeconfig())?;
     Ok(cluster)
-}
-
-/// Something to look into with `describe`, `events` and `logs --previous`.
-fn trouble(staging: &Practice) {
-    const NAME: &str = "recommendations";
-    if staging.get("apps/v1", "Deployment", Some("shop"), NAME).is_none() {
-        staging.apply(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": NAME, "namespace": "shop", "labels": {"app": NAME}},
-            "spec": {"replicas": 1, "selector": {"matchLabels": {"app": NAME}}, "template": {"metadata": {"labels": {"app": NAME}, "annotations": {"practice.petrel.dev/behaviour": "crash"}},
-                "spec": {"containers": [{"name": NAME, "image": "registry.shop.example/recommendations:0.3.0"}]}}}}));
-    }
 }
 
 /// Starts the `petrel` beside this program, in a process group of its own: a Ctrl-C in the terminal reaches only us, and we

@@ -1,21 +1,21 @@
-//! A real Prometheus that scrapes the practice clusters, with two weeks of their past as if it had been there all along.
+//! A real Prometheus that scrapes the practice clusters, with two weeks of their past as if it had been there all along, and that
+//! tells a real Alertmanager when something crashes.
 
-use crate::{END_WITHIN, end, files::Files, is_ready};
+use crate::{
+    files::Files,
+    server::{Server, at, free_port, is_installed},
+};
 use anyhow::{Context, bail};
 use practice::Practice;
-use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs::{self, File},
     io::{BufWriter, Write},
-    net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    net::SocketAddr,
+    path::Path,
     process::Stdio,
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::{
-    process::{Child, Command},
-    task::JoinHandle,
-};
+use tokio::{process::Command, task::JoinHandle};
 
 /// How far back the past goes.
 const PAST: i64 = 14 * 86_400;
@@ -23,91 +23,66 @@ const PAST: i64 = 14 * 86_400;
 const STEP: i64 = 120;
 /// How often is noted that scraping goes on.
 const NOTE: Duration = Duration::from_secs(30);
-const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Debian's names.
+const PROGRAMS: [&str; 3] = ["prometheus", "promtool", ALERTMANAGER];
+const ALERTMANAGER: &str = "prometheus-alertmanager";
 
-/// The running server.
-pub struct Prometheus {
-    server: Child,
-    folder: PathBuf,
+/// Both servers.
+pub struct Watching {
+    prometheus: Server,
+    alertmanager: Server,
     noting: JoinHandle<()>,
 }
 
-/// Starts it. None, with a line that says why: the demo goes on without forecasts.
-pub async fn start(files: &Files, clusters: [(&'static str, &Practice); 2]) -> Option<Prometheus> {
-    if !["prometheus", "promtool"].into_iter().all(is_installed) {
-        println!("Prometheus is not installed, so there are no forecasts: apt-get install prometheus");
+/// Starts them; `petrel` is where alerts are told. None, with a line that says why: the demo goes on without forecasts and incidents.
+pub async fn start(
+    files: &Files,
+    petrel: SocketAddr,
+    clusters: [(&'static str, &Practice); 2],
+) -> Option<Watching> {
+    if let Some(missing) = PROGRAMS.into_iter().find(|program| !is_installed(program)) {
+        println!(
+            "{missing} is not installed, so there are no forecasts and no incidents: apt-get install prometheus prometheus-alertmanager"
+        );
         return None;
     }
-    match Prometheus::start(files, clusters).await {
-        Ok(server) => Some(server),
+    match Watching::start(files, petrel, clusters).await {
+        Ok(watching) => Some(watching),
         Err(error) => {
-            println!("Prometheus does not run, so there are no forecasts: {error:#}");
+            println!("There are no forecasts and no incidents: {error:#}");
             None
         }
     }
 }
 
-fn is_installed(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-}
-
-/// Ends the server of a demo that was killed: it holds the files and the port.
-pub fn end_left_behind(folder: &Path) {
-    let file = folder.join("pid");
-    let Some(pid) = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()) else { return };
-    let is_ours = || {
-        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&command).contains(&storage(folder))
-    };
-    if let Some(left) = Pid::from_raw(pid).filter(|_| is_ours()) {
-        let _ = kill_process(left, Signal::INT);
-        let deadline = Instant::now() + END_WITHIN;
-        while is_ours() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-    let _ = fs::remove_file(file);
-}
-
-fn storage(folder: &Path) -> String {
-    format!("--storage.tsdb.path={}", folder.join("tsdb").display())
-}
-
-impl Prometheus {
-    async fn start(files: &Files, clusters: [(&'static str, &Practice); 2]) -> anyhow::Result<Prometheus> {
-        let folder = files.prometheus.clone();
-        fs::create_dir_all(folder.join("tsdb")).with_context(|| format!("create {}", folder.display()))?;
-        let config = folder.join("prometheus.yml");
-        fs::write(&config, scrape(&clusters)).with_context(|| format!("write {}", config.display()))?;
-        measure_past(&folder, &clusters).await?;
-
-        let log = File::create(folder.join("prometheus.log")).context("create its log")?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, files.prometheus_port));
-        let mut server = Command::new("prometheus")
-            .arg(format!("--config.file={}", config.display()))
-            .arg(storage(&folder))
-            .arg("--storage.tsdb.retention.time=60d")
-            .arg(format!("--web.listen-address={address}"))
-            .arg("--log.level=warn")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .context("start prometheus")?;
-        fs::write(folder.join("pid"), server.id().unwrap_or_default().to_string())
-            .context("note its process")?;
-        let ready = async {
-            while !is_ready(address, "/-/ready").await {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        };
-        tokio::select! {
-            ready = tokio::time::timeout(READY_WITHIN, ready) => ready.context("it was not ready within a minute")?,
-            status = server.wait() => bail!("it ended with {}; see {}", status?, folder.join("prometheus.log").display()),
-        }
+impl Watching {
+    async fn start(
+        files: &Files,
+        petrel: SocketAddr,
+        clusters: [(&'static str, &Practice); 2],
+    ) -> anyhow::Result<Watching> {
+        let (port, folder) = (free_port().context("find a free port")?, &files.alertmanager);
+        fs::write(folder.join("alertmanager.yml"), receivers(petrel)).context("write alertmanager.yml")?;
+        let arguments = [
+            format!("--config.file={}", folder.join("alertmanager.yml").display()),
+            format!("--storage.path={}", folder.join("data").display()),
+            "--cluster.listen-address=".into(),
+        ];
+        let alertmanager = Server::start(ALERTMANAGER, folder, port, &arguments).await?;
+        let folder = &files.prometheus;
+        let (config, tsdb) = (folder.join("prometheus.yml"), folder.join("tsdb"));
+        fs::create_dir_all(&tsdb).with_context(|| format!("create {}", tsdb.display()))?;
+        fs::write(&config, scrape(&clusters, port)).with_context(|| format!("write {}", config.display()))?;
+        fs::write(folder.join("rules.yml"), ALERTS).context("write rules.yml")?;
+        measure_past(folder, &clusters).await?;
+        let arguments = [
+            format!("--config.file={}", config.display()),
+            format!("--storage.tsdb.path={}", tsdb.display()),
+            "--storage.tsdb.retention.time=60d".into(),
+            // Alerts carry it.
+            format!("--web.external-url=http://{}", at(files.prometheus_port)),
+        ];
+        let prometheus = Server::start("prometheus", folder, files.prometheus_port, &arguments).await?;
         let noted = folder.clone();
         let noting = tokio::spawn(async move {
             loop {
@@ -115,15 +90,14 @@ impl Prometheus {
                 note(&noted, now());
             }
         });
-        Ok(Prometheus { server, folder, noting })
+        Ok(Watching { prometheus, alertmanager, noting })
     }
 
-    /// Waits until it has written everything.
-    pub async fn stop(mut self) {
+    /// Waits until they have written everything.
+    pub async fn stop(self, files: &Files) {
         self.noting.abort();
-        end(&mut self.server, "prometheus").await;
-        let _ = fs::remove_file(self.folder.join("pid"));
-        note(&self.folder, now());
+        tokio::join!(self.prometheus.stop(), self.alertmanager.stop());
+        note(&files.prometheus, now());
     }
 }
 
@@ -139,9 +113,13 @@ fn note(folder: &Path, at: i64) {
 }
 
 /// Ports are new ones at each start, so an instance is called as its cluster.
-fn scrape(clusters: &[(&'static str, &Practice)]) -> String {
-    let mut text = String::from(
-        "# Written by the demo at every start.\nglobal:\n  scrape_interval: 15s\nscrape_configs:\n- job_name: practice\n  metrics_path: /practice/metrics\n  static_configs:\n",
+fn scrape(clusters: &[(&'static str, &Practice)], alertmanager: u16) -> String {
+    let mut text = format!(
+        "# Written by the demo at every start.\n\
+         global:\n  scrape_interval: 5s\n  evaluation_interval: 5s\n\
+         rule_files: [rules.yml]\n\
+         alerting:\n  alertmanagers:\n  - static_configs:\n    - targets: ['127.0.0.1:{alertmanager}']\n\
+         scrape_configs:\n- job_name: practice\n  metrics_path: /practice/metrics\n  static_configs:\n"
     );
     for (name, cluster) in clusters {
         let address = cluster.url().replace("http://", "");
@@ -150,6 +128,28 @@ fn scrape(clusters: &[(&'static str, &Practice)]) -> String {
         ));
     }
     text
+}
+
+/// As in the kubernetes-mixin, without its quarter of an hour: newcomers do not wait. Staging may crash as it likes.
+const ALERTS: &str = r#"# Written by the demo at every start.
+groups:
+- name: demo
+  rules:
+  - alert: KubePodCrashLooping
+    expr: max by (cluster, namespace, pod, container) (kube_pod_container_status_waiting_reason{reason="CrashLoopBackOff", cluster="prod-eu"}) > 0
+    labels: {severity: critical}
+    annotations:
+      summary: "{{ $labels.pod }} crash-loops"
+      description: "Container {{ $labels.container }} ends soon after each start; Kubernetes waits longer and longer between its tries."
+"#;
+
+fn receivers(petrel: SocketAddr) -> String {
+    format!(
+        "# Written by the demo at every start.\n\
+         route: {{receiver: petrel, group_by: [alertname, cluster, namespace], group_wait: 1s, group_interval: 5s, repeat_interval: 1h}}\n\
+         receivers:\n- name: petrel\n  webhook_configs:\n  - url: http://{petrel}/hook/alertmanager/prom\n    send_resolved: true\n    \
+         http_config: {{authorization: {{credentials_file: ../hook.token}}}}\n"
+    )
 }
 
 /// Writes the blocks that Prometheus would have, had it scraped the clusters for two weeks, or since it last did.
