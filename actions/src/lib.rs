@@ -11,6 +11,7 @@ pub mod catalogue;
 pub mod cluster;
 pub mod gate;
 pub mod identity;
+pub mod lookout;
 pub mod metric;
 pub mod owner;
 pub mod policy;

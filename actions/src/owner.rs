@@ -29,7 +29,8 @@ pub async fn homes(cluster: &Cluster, namespace: &str) -> Result<BTreeMap<String
         .collect())
 }
 
-fn home(pod: &Value) -> Home {
+/// Of one pod.
+pub(crate) fn home(pod: &Value) -> Home {
     let workload = controller(pod).and_then(|owner| {
         let (kind, name) = (owner["kind"].as_str()?, owner["name"].as_str()?);
         // A Deployment owns its pods through a ReplicaSet that is called after it and the hash of its template.

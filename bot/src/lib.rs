@@ -20,6 +20,7 @@ pub mod healing;
 pub mod inbox;
 pub mod intake;
 pub mod line;
+pub mod lookout;
 pub mod metrics;
 pub mod names;
 pub mod notice;

@@ -3,7 +3,7 @@
 
 use crate::{
     api, app::App, checkpoint, config::Config, console, database, discord, door::Rooms, healing, inbox,
-    intake, notice, outbox, prune, slack,
+    intake, lookout, notice, outbox, prune, slack,
 };
 use actions::{
     policy::PolicyHandle,
@@ -107,6 +107,7 @@ pub fn start(app: &App, tasks: &TaskTracker) {
     tasks.spawn(notice::work(app.clone()));
     tasks.spawn(prune::work(app.clone()));
     healing::start(app, tasks);
+    lookout::start(app, tasks);
     if app.config.slack.is_some() {
         slack::start(app, tasks);
     }

@@ -150,6 +150,15 @@ impl Cluster {
         Ok(client)
     }
 
+    /// A client for watches.
+    pub(crate) async fn watcher(&self) -> Result<kube::Client, ClusterError> {
+        let (config, runtime) = (self.0.config.clone(), tokio::runtime::Handle::current());
+        let made = tokio::task::spawn_blocking(move || connect::watcher(&config, &runtime)).await;
+        made.map_err(|error| error.to_string())
+            .flatten()
+            .map_err(|message| ClusterError::Other { cluster: self.name().to_string(), message })
+    }
+
     fn silent(&self) {
         let chance = f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0;
         if self.breaker(|breaker| breaker.silent(Instant::now(), chance)) {

@@ -9,6 +9,9 @@ use kube::{
 };
 use std::time::Duration;
 
+/// A watch without a byte for so long is dead.
+const WATCH: Duration = Duration::from_secs(310);
+
 /// Installs ring as the process's TLS provider; any number of calls. `main` and tests that open a client call it first.
 pub fn install_tls() {
     // An error means that one is installed already.
@@ -19,6 +22,31 @@ pub fn install_tls() {
 /// keeps it off the async threads.
 pub fn client(config: &ClusterConfig, runtime: &tokio::runtime::Handle) -> Result<Client, String> {
     let _entered = runtime.enter();
+    let mut kube = read(config, runtime)?;
+    kube.read_timeout = None;
+    connect(kube)
+}
+
+/// One for watches: it puts the token of a token file into its calls by itself. May block, as [`client`].
+pub fn watcher(config: &ClusterConfig, runtime: &tokio::runtime::Handle) -> Result<Client, String> {
+    let _entered = runtime.enter();
+    let mut kube = read(config, runtime)?;
+    if config.server.is_some() {
+        kube.auth_info.token_file = config.token_file.as_ref().map(|file| file.display().to_string());
+    }
+    // Longer than a server keeps a watch open without a word.
+    kube.read_timeout = Some(WATCH);
+    connect(kube)
+}
+
+fn connect(kube: Config) -> Result<Client, String> {
+    Client::try_from(kube).map_err(|error| match error {
+        kube::Error::Auth(error) => sign_in_failed(&error),
+        error => format!("connect: {}", chain(&error)),
+    })
+}
+
+fn read(config: &ClusterConfig, runtime: &tokio::runtime::Handle) -> Result<Config, String> {
     let mut kube = match (&config.kubeconfig, &config.server) {
         (Some(_), Some(_)) => return Err("it has both a kubeconfig and a server; keep one of them".into()),
         (Some(file), None) => {
@@ -50,12 +78,8 @@ pub fn client(config: &ClusterConfig, runtime: &tokio::runtime::Handle) -> Resul
     // Retrying is ours alone: a write that was retried below us could happen twice.
     kube.default_retry = false;
     kube.connect_timeout = Some(Duration::from_secs(config.timeout_s.max(1)));
-    kube.read_timeout = None;
     kube.write_timeout = None;
-    Client::try_from(kube).map_err(|error| match error {
-        kube::Error::Auth(error) => sign_in_failed(&error),
-        error => format!("connect: {}", chain(&error)),
-    })
+    Ok(kube)
 }
 
 /// The Authorization header of a cluster that has a token file. Read for every call: a rotated token counts at once.
@@ -117,6 +141,7 @@ VUmb5Dy6BcO1U88hjOE2poIwk0bwiskgLScGqJfCM8aK8wwl8wk=
             ca_file: None,
             labels: Default::default(),
             timeout_s: 1,
+            watch: false,
             prometheus: None,
         }
     }

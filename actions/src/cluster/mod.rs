@@ -49,6 +49,10 @@ pub struct ClusterConfig {
     /// Seconds for one call; watches and logs have their own.
     #[serde(default = "ten")]
     pub timeout_s: u64,
+    /// Whether Petrel itself looks out for trouble in it: conditions of pods and nodes become events, as webhooks bring them. Needs the
+    /// right to list and watch both.
+    #[serde(default)]
+    pub watch: bool,
     /// Who has measured it; none: no forecasts, no conditions on metrics.
     pub prometheus: Option<PrometheusConfig>,
 }

@@ -140,6 +140,7 @@ fn cluster(name: &str) -> ClusterConfig {
         ca_file: None,
         labels: BTreeMap::new(),
         timeout_s: 5,
+        watch: false,
         prometheus: None,
     }
 }

@@ -122,6 +122,7 @@ impl House {
             ca_file: None,
             labels: [("production".to_string(), "true".to_string())].into(),
             timeout_s: 5,
+            watch: false,
             prometheus: None,
         };
         let clusters = Clusters::new(vec![config.clone()]);

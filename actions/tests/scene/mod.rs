@@ -149,6 +149,7 @@ pub fn config(name: &str, kubeconfig: &std::path::Path, timeout_s: u64) -> Clust
         ca_file: None,
         labels: [("production".to_string(), "true".to_string())].into(),
         timeout_s,
+        watch: false,
         prometheus: None,
     }
 }

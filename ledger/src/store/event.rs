@@ -74,4 +74,19 @@ impl Ledger {
         };
         Ok(rows.into_iter().map(event).collect())
     }
+
+    /// The last word of this source about each trouble of a cluster that goes on, and what it said that nobody has folded yet.
+    pub async fn told_by(&self, cluster: &str, source: &str) -> Result<Vec<Value>, LedgerError> {
+        let bodies: Vec<String> = sqlx::query_scalar(
+            "select event::text from trouble where going_on and cluster = $1 and event ->> 'source' = $2
+             union all
+             select body::text from event where handled_at is null and source = $2 and body ->> 'state' = 'firing'",
+        )
+        .bind(cluster)
+        .bind(source)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(sql("read what a cluster told"))?;
+        Ok(bodies.iter().map(|body| serde_json::from_str(body).unwrap_or_default()).collect())
+    }
 }

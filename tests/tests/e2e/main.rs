@@ -10,5 +10,6 @@ mod doors;
 mod faults;
 mod heal;
 mod layers;
+mod lookout;
 mod metrics;
 mod rooms;

@@ -1,0 +1,134 @@
+//! Clusters with `watch = true` tell of their trouble themselves: once, whatever happens to watches and to who watches.
+
+use ledger::{Request, RequestFilter, RequestState, StoredIncident};
+use serde_json::{Value, json};
+use std::{fs, time::Duration};
+use tests::{
+    cluster::deployment,
+    hook, wait,
+    world::{Platforms, World},
+};
+
+const WITHIN: Duration = Duration::from_secs(60);
+
+const RULES: &str = r#"
+rule "back" {
+  on event "CrashLoopBackOff" where severity >= 4
+  then [ rollback(workload) ]
+  verify within 2m { alert resolved, rollout healthy }
+  else [ escalate("console:alerts") ]
+}
+"#;
+
+/// A world whose cluster is watched, with so many replicas.
+async fn world(replicas: usize) -> World {
+    let platforms = Platforms { config: hook::CONFIG.into(), ..Platforms::default() };
+    let mut world = World::among(platforms).await.expect("a world");
+    fs::write(world.folder().join("hook.token"), hook::TOKEN).expect("a token");
+    fs::create_dir(world.folder().join("rules")).expect("a folder");
+    fs::write(world.folder().join("rules/shop.heal"), RULES).expect("rules");
+    let config = fs::read_to_string(world.config()).expect("the config");
+    let config = config.replacen("[[cluster]]", "[[cluster]]\nwatch = true", 1);
+    fs::write(world.config(), config).expect("the config");
+    for _ in 0..replicas {
+        world.start().await.expect("a replica");
+    }
+    world
+}
+
+/// Whose pods never come up.
+async fn broken(world: &World, name: &str) -> anyhow::Result<()> {
+    let mut broken = deployment(name, 1);
+    broken["spec"]["template"]["spec"]["containers"][0]["image"] = json!("registry.example/missing:1");
+    world.cluster.create(broken).await.map(drop)
+}
+
+async fn mend(world: &World, name: &str) {
+    let good = json!({"spec": {"template": {"spec": {"containers": [{"name": "app", "image": "registry.example/shop/app:1.0"}]}}}});
+    world.cluster.meddle("apps/v1", "Deployment", name, good).await.expect("a release");
+}
+
+/// The incident of a workload in this test's namespace, once this is true of it.
+async fn incident(world: &World, workload: &str, what: &str, is: impl Fn(&Value) -> bool) -> StoredIncident {
+    wait::until(&format!("the incident of {workload} {what}"), WITHIN, || async {
+        let all = world.ledger.incidents(false, 50).await.ok()?;
+        all.into_iter().find(|stored| {
+            let of = &stored.doc["group"]["workload"];
+            of["workload"]["name"] == workload
+                && of["namespace"] == world.cluster.namespace
+                && is(&stored.doc)
+        })
+    })
+    .await
+}
+
+fn is_open(doc: &Value) -> bool {
+    doc["end"].is_null()
+}
+
+async fn requests(world: &World) -> Vec<Request> {
+    world.ledger.requests(&RequestFilter { limit: 100, ..RequestFilter::default() }).await.expect("requests")
+}
+
+#[tokio::test]
+async fn a_crash_loop_that_nobody_reports_is_found_once_and_healed_after_one_click() {
+    let world = world(2).await;
+    world.cluster.deployment("checkout", 2).await.expect("a deployment");
+    let bad = json!({"spec": {"template": {"spec": {"containers": [{"name": "app", "image": "registry.example/shop/app:crash"}]}}}});
+    world.cluster.meddle("apps/v1", "Deployment", "checkout", bad).await.expect("a bad release");
+
+    let request = wait::until("a request to roll back", WITHIN, || async {
+        requests(&world).await.into_iter().find(|request| request.state == RequestState::Awaiting)
+    })
+    .await;
+    assert_eq!(request.ask.actor.as_str(), "alert:CrashLoopBackOff");
+    assert_eq!((request.ask.action.as_str(), request.ask.target.name.as_str()), ("rollback", "checkout"));
+    let (status, answer) =
+        world.api("bob").vote(&request.id.to_string(), "approve", None).await.expect("a vote");
+    assert!(status.is_success(), "{answer}");
+    let ended = incident(&world, "checkout", "to end", |doc| !is_open(doc)).await.doc;
+    assert_eq!(ended["end"], json!({"healed": {"request": request.id}}), "{ended}\n{}", world.logs());
+    assert_eq!(requests(&world).await.len(), 1, "one request");
+    let troubles = ended["troubles"].as_u64().expect("a number");
+    assert!((1..=2).contains(&troubles), "one trouble per pod that crashed: {ended}");
+}
+
+#[tokio::test]
+async fn nothing_is_missed_when_watches_break_or_their_holder_dies() {
+    let mut world = world(2).await;
+    if !world.cluster.is_practice() {
+        return println!("skipped: a real cluster has no fault switches");
+    }
+    broken(&world, "first").await.expect("a deployment");
+    incident(&world, "first", "to open", is_open).await;
+    let faults = [
+        ("dropped", json!({"drop_watches": true})),
+        ("expired", json!({"expire_watches": true})),
+        ("away", json!({"refuse_for_ms": 1500})),
+    ];
+    for (name, fault) in faults {
+        world.cluster.fault(fault).await.expect("a fault");
+        // While connections are refused this client's are as well.
+        wait::until("the cluster to take it", WITHIN, || async { broken(&world, name).await.ok() }).await;
+        incident(&world, name, "to open", is_open).await;
+    }
+    assert_eq!(world.ledger.incidents(true, 50).await.expect("incidents").len(), 4, "each once");
+
+    // The next watcher takes over, whichever it was; what happened meanwhile it learns from the cluster.
+    world.replicas[0].process.kill().await;
+    broken(&world, "later").await.expect("a deployment");
+    incident(&world, "later", "to open", is_open).await;
+    world.replicas[1].process.kill().await;
+    mend(&world, "first").await;
+    wait::until("first to be up", WITHIN, || async {
+        let status = world.cluster.get("apps/v1", "Deployment", "first").await["status"].clone();
+        (status["readyReplicas"] == 1 && status["replicas"] == 1).then_some(())
+    })
+    .await;
+    world.start().await.expect("a replica");
+    let ended = incident(&world, "first", "to end", |doc| !is_open(doc)).await;
+    assert_eq!(ended.doc["end"], json!("itself"));
+    for name in ["dropped", "expired", "away", "later"] {
+        incident(&world, name, "to be open still", is_open).await;
+    }
+}
