@@ -31,8 +31,8 @@ pub struct Chart<'a> {
     pub forecast: &'a Forecast,
     /// What there is room for, in the unit of the series.
     pub capacity: Option<f64>,
-    /// What there would be room for after a proposed change.
-    pub proposal: Option<f64>,
+    /// What there would be room for after a proposed change, each from so many steps ahead on.
+    pub proposal: &'a [(usize, f64)],
 }
 
 /// The reader's background.
@@ -92,6 +92,13 @@ impl Chart<'_> {
         Ok(text)
     }
 
+    /// As SVG text that is light or dark as its reader's ground is.
+    pub fn adaptive_svg(&self) -> Result<String, NotDrawn> {
+        let text = self.svg(Theme::Light)?;
+        let (head, drawing) = text.split_once('>').ok_or_else(|| NotDrawn("an SVG without a head".into()))?;
+        Ok(format!("{head}><style>@media (prefers-color-scheme: dark) {{{}}}</style>{drawing}", dark_rules()))
+    }
+
     /// As a PNG file.
     pub fn png(&self, theme: Theme) -> Result<Vec<u8>, NotDrawn> {
         let (width, height) = SIZE;
@@ -132,7 +139,7 @@ impl Chart<'_> {
         let mut chart = ChartBuilder::on(area)
             .caption(self.title, words(17))
             .margin(10)
-            .margin_right(18)
+            .margin_right(44)
             .x_label_area_size(30)
             .y_label_area_size(64)
             .build_cartesian_2d(first as f64..(end - 1).max(first + 1) as f64, low..high)?;
@@ -170,15 +177,21 @@ impl Chart<'_> {
         let last = history.iter().rev().find(|(_, value)| value.is_finite()).copied();
         let expected = last.into_iter().chain(ahead(&self.forecast.mean));
         chart.draw_series(LineSeries::new(expected, colours.ahead.stroke_width(2)))?;
-        let levels =
-            [(self.capacity, "capacity", colours.capacity), (self.proposal, "proposed", colours.proposal)];
-        for (level, name, colour) in levels {
-            let Some(level) = level else { continue };
+        let label = |colour: &RGBColor, side| {
+            ("sans-serif", 13).into_font().color(colour).pos(Pos::new(side, VPos::Bottom))
+        };
+        if let Some(level) = self.capacity {
             let line = vec![(first as f64, level), (end as f64, level)];
-            chart.draw_series(DashedLineSeries::new(line, 7, 4, colour.stroke_width(2)))?;
-            let style = ("sans-serif", 13).into_font().color(&colour).pos(Pos::new(HPos::Left, VPos::Bottom));
-            let label = format!("{name} {}", short(level));
-            chart.draw_series(std::iter::once(Text::new(label, (first as f64, level), style)))?;
+            chart.draw_series(DashedLineSeries::new(line, 7, 4, colours.capacity.stroke_width(2)))?;
+            let text = format!("capacity {}", short(level));
+            let style = label(&colours.capacity, HPos::Left);
+            chart.draw_series(std::iter::once(Text::new(text, (first as f64, level), style)))?;
+        }
+        if let Some(&(_, level)) = self.proposal.first() {
+            chart.draw_series(LineSeries::new(self.proposed(now, end), colours.proposal.stroke_width(2)))?;
+            let text = format!("proposed {}", short(level));
+            let style = label(&colours.proposal, HPos::Right);
+            chart.draw_series(std::iter::once(Text::new(text, (now as f64, level), style)))?;
         }
         let style = words(13).pos(Pos::new(HPos::Right, VPos::Top));
         let legend = "expected, with what 80 % and 95 % of cases stay within";
@@ -186,9 +199,19 @@ impl Chart<'_> {
         area.present()
     }
 
+    /// What is proposed, as a line of steps from now to the end.
+    fn proposed(&self, now: usize, end: usize) -> Vec<(f64, f64)> {
+        let ends = self.proposal.iter().skip(1).map(|(step, _)| now + step).chain([end]);
+        let steps = self.proposal.iter().zip(ends).flat_map(|(&(step, level), until)| {
+            let from = (now + step).min(end);
+            [(from as f64, level), (until.min(end) as f64, level)]
+        });
+        steps.collect()
+    }
+
     /// From below the lowest to above the highest; from zero where nothing is below it.
     fn range(&self, history: &[(f64, f64)], lower: &[f64], upper: &[f64]) -> (f64, f64) {
-        let levels = self.capacity.into_iter().chain(self.proposal);
+        let levels = self.capacity.into_iter().chain(self.proposal.iter().map(|(_, level)| *level));
         let all =
             history.iter().map(|(_, value)| *value).chain(lower.iter().chain(upper).copied()).chain(levels);
         let (least, most) = all
@@ -213,6 +236,22 @@ impl Chart<'_> {
         let days = from.duration_until(to).as_hours() / 24;
         time.strftime(if days <= 2 { "%H:%M" } else { "%b %d %H:%M" }).to_string()
     }
+}
+
+/// Each colour of the light theme becomes that of the dark one.
+fn dark_rules() -> String {
+    let of = |colours: Colours| {
+        let Colours { background, text, grid, history, ahead, capacity, proposal } = colours;
+        [background, text, grid, history, ahead, capacity, proposal]
+    };
+    let hex = |RGBColor(red, green, blue): RGBColor| format!("#{red:02X}{green:02X}{blue:02X}");
+    let pairs = of(Theme::Light.colours()).into_iter().zip(of(Theme::Dark.colours()));
+    pairs
+        .map(|(light, dark)| {
+            let (light, dark) = (hex(light), hex(dark));
+            format!("[fill=\"{light}\"]{{fill:{dark}}}[stroke=\"{light}\"]{{stroke:{dark}}}")
+        })
+        .collect()
 }
 
 /// The history from `first` on; where there are more points than pixels, the lowest and highest of each few.
@@ -281,7 +320,7 @@ mod tests {
             series: &series,
             forecast: &answer,
             capacity: Some(180.0),
-            proposal: Some(240.0),
+            proposal: &[(0, 240.0), (12, 200.0)],
         };
         let svg = chart.svg(Theme::Dark).unwrap();
         for words in ["checkout &lt;cpu&gt;", "capacity 180", "proposed 240", "Jan "] {
@@ -292,12 +331,75 @@ mod tests {
     }
 
     #[test]
+    fn in_the_dark_every_colour_is_another() {
+        let series = load(21);
+        let answer = forecast(&series, &Options::horizon(48)).unwrap();
+        let proposal = [(0, 150.0), (12, 120.0), (36, 160.0)];
+        let chart = Chart {
+            title: "cpu",
+            series: &series,
+            forecast: &answer,
+            capacity: Some(180.0),
+            proposal: &proposal,
+        };
+        let svg = chart.adaptive_svg().unwrap();
+        let (style, drawing) = svg.split_once("</style>").unwrap();
+        let mut seen = std::collections::BTreeSet::new();
+        for attribute in ["fill=\"#", "stroke=\"#"] {
+            for (at, _) in drawing.match_indices(attribute) {
+                let word = &drawing[at..at + attribute.len() + 7];
+                assert!(style.contains(&format!("[{word}]")), "{word} stays as it is");
+                seen.insert(&word[attribute.len()..]);
+            }
+        }
+        assert_eq!(seen.len(), 7, "all of the theme: {seen:?}");
+        // Text on its ground, by the rule of WCAG 2.1: at least 4.5 to 1, lines at least 3 to 1.
+        for theme in [Theme::Light, Theme::Dark] {
+            let colours = theme.colours();
+            let contrast = |colour| contrast(colour, colours.background);
+            assert!(contrast(colours.text) > 7.0);
+            for colour in [colours.capacity, colours.proposal] {
+                assert!(contrast(colour) > 4.5, "{theme:?} {colour:?}: {}", contrast(colour));
+            }
+            for colour in [colours.history, colours.ahead] {
+                assert!(contrast(colour) > 3.0, "{theme:?} {colour:?}");
+            }
+        }
+    }
+
+    fn contrast(a: RGBColor, b: RGBColor) -> f64 {
+        let part = |byte: u8| match f64::from(byte) / 255.0 {
+            low @ ..=0.04045 => low / 12.92,
+            high => ((high + 0.055) / 1.055).powf(2.4),
+        };
+        let light = |RGBColor(red, green, blue): RGBColor| {
+            0.2126 * part(red) + 0.7152 * part(green) + 0.0722 * part(blue) + 0.05
+        };
+        light(a).max(light(b)) / light(a).min(light(b))
+    }
+
+    #[test]
+    fn what_is_proposed_is_a_line_of_steps() {
+        let series = load(21);
+        let answer = forecast(&series, &Options::horizon(48)).unwrap();
+        let chart = Chart {
+            title: "",
+            series: &series,
+            forecast: &answer,
+            capacity: None,
+            proposal: &[(0, 3.0), (2, 5.0), (90, 1.0)],
+        };
+        let line = chart.proposed(10, 20);
+        assert_eq!(line, [(10.0, 3.0), (12.0, 3.0), (12.0, 5.0), (20.0, 5.0), (20.0, 1.0), (20.0, 1.0)]);
+    }
+
+    #[test]
     fn the_strangest_series_can_be_drawn() {
         for values in [vec![0.0; 400], vec![1e-12; 400], vec![-3e11; 400]] {
             let series = Series::new(values);
             let answer = forecast(&series, &Options::horizon(3)).unwrap();
             let chart =
-                Chart { title: "", series: &series, forecast: &answer, capacity: None, proposal: None };
+                Chart { title: "", series: &series, forecast: &answer, capacity: None, proposal: &[] };
             assert!(chart.svg(Theme::Light).unwrap().contains("<svg"));
         }
     }

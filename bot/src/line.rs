@@ -16,7 +16,7 @@ use actions::{
     secret::hide_typed,
 };
 use jiff::Timestamp;
-use ledger::{Actor, Ask, LedgerError, Place, Refusal, Request, RequestId};
+use ledger::{Actor, Ask, LedgerError, Person, Place, Refusal, Request, RequestId};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -180,6 +180,25 @@ pub fn ask_of(caller: &Caller, line: AskLine, text: &str) -> Ask {
         person: caller.who.person.clone(),
         place: caller.place.clone(),
         line: text.to_string(),
+        action: line.action.to_string(),
+        parameters: line.parameters,
+        target: line.target,
+        why: line.why,
+        break_glass: line.break_glass,
+        dry_run: line.dry_run,
+        with_person: None,
+    }
+}
+
+/// What Petrel asks for by itself, as one of the machines that the policy knows.
+pub fn own_ask(actor: &Actor, key: String, line: AskLine) -> Ask {
+    Ask {
+        key,
+        actor: actor.clone(),
+        // The gate puts in who that is.
+        person: Person(actor.to_string()),
+        place: None,
+        line: line.canonical,
         action: line.action.to_string(),
         parameters: line.parameters,
         target: line.target,

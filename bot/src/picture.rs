@@ -51,10 +51,10 @@ async fn keep_as(id: PictureId, ledger: &Ledger, plot: Plot, now: Timestamp) -> 
             series: &plot.series,
             forecast: &plot.forecast,
             capacity: plot.capacity,
-            proposal: plot.proposal,
+            proposal: &plot.proposal,
         };
-        // Light: readable on both grounds, and nobody can tell a chat's.
-        Ok::<_, crate::chart::NotDrawn>((chart.svg(Theme::Light)?, chart.png(Theme::Light)?))
+        // A chat's ground nobody can tell; light is readable on both.
+        Ok::<_, crate::chart::NotDrawn>((chart.adaptive_svg()?, chart.png(Theme::Light)?))
     });
     let (svg, png) = match drawn.await {
         Ok(Ok(both)) => both,

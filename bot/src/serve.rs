@@ -2,8 +2,8 @@
 //! does not wait.
 
 use crate::{
-    api, app::App, checkpoint, config::Config, console, database, discord, door::Rooms, healing, inbox,
-    intake, lookout, notice, outbox, prune, slack,
+    api, app::App, checkpoint, config::Config, console, database, discord, door::Rooms, external, healing,
+    inbox, intake, lookout, notice, outbox, prune, schedule, slack, watch,
 };
 use actions::{
     policy::PolicyHandle,
@@ -47,6 +47,15 @@ pub async fn serve(config: Config) -> Result<()> {
     let policy = PolicyHandle::load(&config.policy).context("the policy is not in force")?;
     let listen = config.server.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
+    let metrics = match &config.external_metrics {
+        None => None,
+        Some(external) => {
+            external::tls(external).context("external metrics cannot be served")?;
+            let listen = external.listen;
+            let bound = TcpListener::bind(listen).await;
+            Some(bound.with_context(|| format!("listen on {listen} for external metrics"))?)
+        }
+    };
     let key =
         config.audit.as_ref().map(|audit| checkpoint::signing_key(&audit.signing_key_file)).transpose()?;
     let Some(database) = database::open(&config.database, &stop).await? else { return Ok(()) };
@@ -55,6 +64,9 @@ pub async fn serve(config: Config) -> Result<()> {
 
     let tasks = TaskTracker::new();
     start(&app, &tasks);
+    if let Some((external, listener)) = app.config.external_metrics.as_ref().zip(metrics) {
+        external::start(&app, external, listener, &tasks).context("external metrics cannot be served")?;
+    }
     match app.config.audit.clone().zip(key) {
         Some((audit, key)) => {
             tracing::info!(public_key = checkpoint::public_key(&key), "checkpoints of the record are signed");
@@ -108,6 +120,8 @@ pub fn start(app: &App, tasks: &TaskTracker) {
     tasks.spawn(prune::work(app.clone()));
     healing::start(app, tasks);
     lookout::start(app, tasks);
+    tasks.spawn(schedule::work(app.clone()));
+    tasks.spawn(watch::work(app.clone()));
     if app.config.slack.is_some() {
         slack::start(app, tasks);
     }

@@ -31,9 +31,20 @@ name = "eve"
 identities = ["console:eve"]
 groups = ["guests"]
 
+[[machine]]
+name = "clock"
+identities = ["schedule:*", "forecast:*"]
+groups = ["machines"]
+
 [[rule]]
 name = "restart at once"
 action = ["restart"]
+decide = "allow"
+
+[[rule]]
+name = "steps of what was approved"
+action = ["floor"]
+when = '"machines" in actor.groups'
 decide = "allow"
 
 [[rule]]
@@ -180,6 +191,22 @@ impl World {
     pub async fn records(&self, kind: &str) -> Vec<Entry> {
         let filter = EntryFilter { kind: Some(kind.into()), limit: 50, ..EntryFilter::default() };
         self.app.ledger.entries(&filter).await.unwrap()
+    }
+
+    pub fn apply(&self, object: serde_json::Value) {
+        self.practice.apply(object);
+    }
+
+    /// As it is in the shop.
+    pub fn object(&self, version: &str, kind: &str, name: &str) -> serde_json::Value {
+        self.practice.get(version, kind, Some("shop"), name).unwrap()
+    }
+
+    /// As by somebody else's hand.
+    pub fn meddle(&self, replicas: i64) {
+        let mut checkout = self.practice.get("apps/v1", "Deployment", Some("shop"), "checkout").unwrap();
+        checkout["spec"]["replicas"] = replicas.into();
+        self.practice.apply(checkout);
     }
 
     pub fn replicas(&self) -> i64 {

@@ -147,7 +147,7 @@ fn completion_offers_what_may_stand_there() {
         targets: vec!["deploy/cart".into(), "deploy/checkout".into()],
     };
     let offered = |text: &str| complete(text, text.len(), &context, &names);
-    assert_eq!(offered("scal"), ["scale"]);
+    assert_eq!(offered("scal"), ["scale", "scale-nodes"]);
     assert_eq!(offered("scale deploy/ch"), ["deploy/checkout"]);
     assert_eq!(offered("scale deploy/cart 3 -c prod"), ["prod-eu", "prod-us"]);
     assert_eq!(offered("scale deploy/cart 3 -c prod-eu -n "), ["shop"]);

@@ -29,12 +29,24 @@ impl Prometheus {
 
     /// With the past that this OpenMetrics text (with times, without its `# EOF`) tells, in blocks as promtool writes them.
     pub async fn with_past(past: &str) -> Result<Prometheus> {
+        Prometheus::scraping(past, None).await
+    }
+
+    /// The same; what is at this address (`127.0.0.1:port`, `/metrics`) goes on with it, each second.
+    pub async fn scraping(past: &str, target: Option<&str>) -> Result<Prometheus> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir()?;
         let at = |name: &str| folder.path().join(name);
         std::fs::write(at("past"), format!("{past}# EOF\n"))?;
         backfill(&at("past"), &at("tsdb"))?;
-        std::fs::write(at("prometheus.yml"), "global: {}\n")?;
+        let scraped = target.map(|target| {
+            // Without labels of its own, a scraped series is the same as the one that was filled in.
+            format!(
+                "scrape_configs:\n- job_name: live\n  scrape_interval: 1s\n  static_configs: [{{targets: [\"{target}\"]}}]\n  \
+                 metric_relabel_configs: [{{action: labeldrop, regex: job|instance}}]\n"
+            )
+        });
+        std::fs::write(at("prometheus.yml"), format!("global: {{}}\n{}", scraped.unwrap_or_default()))?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let log = File::create(at("log"))?;
         let server = tokio::process::Command::new("prometheus")

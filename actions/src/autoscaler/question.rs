@@ -4,7 +4,7 @@ use super::spec;
 use crate::{
     catalogue::Quantity,
     cluster::Cluster,
-    metric::{MetricError, Prometheus, Range, Scope, resolution},
+    metric::{MetricError, Prometheus, Range, SETTLED, Scope, resolution},
 };
 use forecast::{
     Forecast, Options, Series,
@@ -14,15 +14,13 @@ use forecast::{
         replay::Autoscaler,
     },
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use ledger::ObjectRef;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// By what it scales.
 pub(crate) const RESOURCE: &str = "cpu";
-/// Samples younger than this may still be on their way: what is asked for must be the same whenever it is asked.
-const SETTLED: SignedDuration = SignedDuration::from_secs(120);
 /// How long pods take to start, where none has shown it.
 const USUAL_START_UP: Duration = Duration::from_secs(60);
 /// Start-up times are told apart no finer, so that one pod more or less is not another plan.
@@ -87,10 +85,17 @@ pub(crate) async fn study(
     let hpa = hpas.pop();
     let current = match &hpa {
         None => None,
-        Some(hpa) => Some(spec::autoscaler(hpa, RESOURCE).map_err(|why| {
-            let name = hpa["metadata"]["name"].as_str().unwrap_or_default();
-            NoStudy::Invalid(format!("HPA {name} stays as it is: {why}"))
-        })?),
+        Some(hpa) => {
+            let now = spec::autoscaler(hpa, RESOURCE).map_err(|why| {
+                let name = hpa["metadata"]["name"].as_str().unwrap_or_default();
+                NoStudy::Invalid(format!("HPA {name} stays as it is: {why}"))
+            })?;
+            // What Petrel has changed is compared with what was before, or each step would be measured by the one before it.
+            match spec::previous(hpa) {
+                None => Some(now),
+                Some(before) => spec::autoscaler(&json!({"spec": before}), RESOURCE).ok(),
+            }
+        }
     };
     let asked = Asked { prometheus, workload, wish };
     let (load, relation, warnings) = asked.load().await?;
@@ -109,24 +114,57 @@ pub(crate) async fn study(
     Ok(Study { hpa, proposal, relation, pod, warnings })
 }
 
-/// The forecast that a proposal was made from, with the history in the unit of the resource and what one pod requests.
+/// The forecast that a proposal was made from.
+pub(crate) struct Outlook {
+    /// The history, in the unit of the resource.
+    pub series: Series,
+    /// Of the same.
+    pub forecast: Forecast,
+    /// What the load costs.
+    pub relation: Relation,
+    /// What one pod requests.
+    pub request: f64,
+}
+
+/// As it was when it was asked for. None: there is no forecast.
 pub(crate) async fn outlook(
     cluster: &Cluster,
     workload: &ObjectRef,
     object: &Value,
     wish: &Wish,
-) -> Result<Option<(Series, Forecast, f64)>, NoStudy> {
+) -> Result<Option<Outlook>, NoStudy> {
     let asked = Asked { prometheus: cluster.prometheus()?, workload, wish };
     let (load, relation, _) = asked.load().await?;
     let (request, _) = size(object).map_err(NoStudy::Invalid)?;
     let (_, step) = asked.range();
     let steps = (wish.horizon.as_secs() / step.as_secs()) as usize;
     let worked = tokio::task::spawn_blocking(move || {
-        let demand = relation.demand(&load);
-        let forecast = forecast::forecast(&demand, &Options::horizon(steps));
-        Some((demand, forecast.ok()?, request))
+        let series = relation.demand(&load);
+        let forecast = forecast::forecast(&series, &Options::horizon(steps)).ok()?;
+        Some(Outlook { series, forecast, relation, request })
     });
     worked.await.map_err(|_| NoStudy::Invalid("the forecast was given up; that is a mistake of ours".into()))
+}
+
+/// One metric of a workload over a range.
+pub(crate) async fn points(
+    cluster: &Cluster,
+    workload: &ObjectRef,
+    metric: &str,
+    range: Range,
+    step: Duration,
+) -> Result<Vec<(i64, f64)>, MetricError> {
+    let prometheus = cluster.prometheus()?;
+    let query = prometheus.metric(metric, scope(workload), step)?;
+    Ok(prometheus.line(&query.promql, range).await?.data)
+}
+
+fn scope(workload: &ObjectRef) -> Scope<'_> {
+    Scope {
+        kind: &workload.kind,
+        namespace: workload.namespace.as_deref().unwrap_or_default(),
+        name: &workload.name,
+    }
 }
 
 struct Asked<'a> {
@@ -136,14 +174,6 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn scope(&self) -> Scope<'_> {
-        Scope {
-            kind: &self.workload.kind,
-            namespace: self.workload.namespace.as_deref().unwrap_or_default(),
-            name: &self.workload.name,
-        }
-    }
-
     fn range(&self) -> (Range, Duration) {
         let (length, step) = resolution(self.wish.horizon);
         (Range::before(self.wish.at - SETTLED, length, step), step)
@@ -151,7 +181,7 @@ impl Asked<'_> {
 
     async fn points(&self, metric: &str) -> Result<(Vec<(i64, f64)>, Vec<String>), MetricError> {
         let (range, step) = self.range();
-        let query = self.prometheus.metric(metric, self.scope(), step)?;
+        let query = self.prometheus.metric(metric, scope(self.workload), step)?;
         let answer = self.prometheus.line(&query.promql, range).await?;
         Ok((answer.data, answer.warnings))
     }
@@ -239,7 +269,8 @@ fn start_up(pods: &[Value]) -> Duration {
     )
 }
 
-fn ready_after(pod: &Value) -> Option<i64> {
+/// Seconds from a pod's creation until it was ready; None where it is not, or has been restarted, so that it cannot be told any more.
+pub(crate) fn ready_after(pod: &Value) -> Option<i64> {
     let restarted = pod["status"]["containerStatuses"]
         .as_array()?
         .iter()
@@ -257,7 +288,6 @@ fn ready_after(pod: &Value) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_pod_is_as_large_as_its_containers_together() {

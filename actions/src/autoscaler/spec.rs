@@ -1,5 +1,6 @@
 //! A HorizontalPodAutoscaler as an object, and as what decides.
 
+use super::floors::{FLOORS, Floors};
 use crate::cluster::{Cluster, ClusterError};
 use forecast::capacity::replay::{Autoscaler, Change, Policy, Rules, Select};
 use ledger::ObjectRef;
@@ -80,7 +81,12 @@ pub(crate) fn changed(wanted: &Autoscaler, resource: &str) -> Value {
 }
 
 /// A whole new HPA for a workload.
-pub(crate) fn written(workload: &ObjectRef, wanted: &Autoscaler, resource: &str) -> (ObjectRef, Value) {
+pub(crate) fn written(
+    workload: &ObjectRef,
+    wanted: &Autoscaler,
+    floors: Option<&Floors>,
+    resource: &str,
+) -> (ObjectRef, Value) {
     let object = ObjectRef {
         api_version: API.into(),
         kind: KIND.into(),
@@ -91,8 +97,11 @@ pub(crate) fn written(workload: &ObjectRef, wanted: &Autoscaler, resource: &str)
     let mut spec = changed(wanted, resource);
     spec["scaleTargetRef"] =
         json!({"apiVersion": workload.api_version, "kind": workload.kind, "name": workload.name});
-    let metadata =
+    let mut metadata =
         json!({"name": object.name, "namespace": object.namespace, "annotations": {PREVIOUS: "null"}});
+    if let Some(floors) = floors {
+        metadata["annotations"][FLOORS] = floors.text().into();
+    }
     let body = json!({"apiVersion": API, "kind": KIND, "metadata": metadata, "spec": spec});
     (object, body)
 }

@@ -1,20 +1,21 @@
 //! `hpa`: proposes an autoscaler from the forecast of a workload's load, and puts the previous one back.
 
 use super::*;
-use crate::autoscaler::{self, PREVIOUS, Study, Wish, study};
-use crate::query::Plot;
+use crate::autoscaler::{self, FLOORS, Floors, PREVIOUS, RESOURCE, Study, Wish, study};
 use change::merge_patch;
 use draft::while_it_moves;
-use forecast::capacity::{hpa::Comparison, replay::Autoscaler};
+use forecast::capacity::{
+    hpa::{Comparison, Proposal},
+    replay::Autoscaler,
+};
 use jiff::Timestamp;
-use ledger::{Blast, Condition, ObjectRef, PatchKind, Request, Risk, Step, Verify};
+use ledger::{Blast, Condition, ObjectRef, PatchKind, Risk, Step, Verify};
 use serde_json::json;
 use std::time::Duration;
 use workload::{Subject, accept, text};
 
-const SCALABLE: [&str; 2] = ["Deployment", "StatefulSet"];
+pub(super) const SCALABLE: [&str; 2] = ["Deployment", "StatefulSet"];
 const HOURS: std::ops::RangeInclusive<u32> = 6..=168;
-const RESOURCE: &str = "cpu";
 /// Changes of the floor that are told.
 const TOLD: usize = 5;
 
@@ -83,21 +84,23 @@ async fn propose(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     let found = study(&subject.cluster, &subject.reference, &subject.object, &pods, &wish(&context))
         .await
         .map_err(PlanError::from)?;
-    if let (Some(keep), Some(hpa)) = (&found.proposal.keep, &found.hpa) {
+    let stands = found.hpa.as_ref().and_then(|hpa| autoscaler::autoscaler(hpa, RESOURCE).ok());
+    if let (Some(hpa), Some(stands)) = (&found.hpa, &stands) {
         let name = text(hpa, "/metadata/name");
-        return Err(PlanError::Nothing(format!(
-            "HPA {name} goes on reacting ({}): {keep}",
-            bounds(&found.proposal.current)
-        )));
+        let fresh = Floors::of(hpa).is_none_or(|floors| floors.end() - half(&context) > context.at);
+        if let Some(why) = nothing(&found.proposal, stands).filter(|_| fresh) {
+            return Err(PlanError::Nothing(format!("HPA {name} stays at {}: {why}", bounds(stands))));
+        }
     }
     let wanted = &found.proposal.proposed;
+    let floors = floors(&found, &context);
     let (object, step, undo, diff, before) = match &found.hpa {
-        Some(hpa) => change(&subject, hpa, wanted).await?,
-        None => create(&subject, wanted).await?,
+        Some(hpa) => change(&subject, hpa, wanted, floors.as_ref()).await?,
+        None => create(&subject, wanted, floors.as_ref()).await?,
     };
     let replicas = subject.replicas();
     let mut blast = Blast { pods: wanted.min.saturating_sub(replicas), of: replicas, ..Blast::default() };
-    blast.facts = facts(&found, context.at);
+    blast.facts = facts(&found, stands.as_ref(), floors.as_ref());
     for warning in &found.warnings {
         blast.notes.push(format!("Prometheus warns that parts may be missing: {warning}"));
     }
@@ -120,44 +123,8 @@ async fn propose(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     })
 }
 
-/// What a proposal was made from, to be drawn: the same for as long as the metrics of that moment are kept. None: the request
-/// is about something else, or there was no forecast.
-pub async fn drawing(cluster: &Cluster, request: &Request) -> Result<Option<Plot>, PlanError> {
-    if request.plan.action != "hpa" || request.plan.parameters["do"] != "propose" {
-        return Ok(None);
-    }
-    let context = PlanContext {
-        cluster,
-        target: &request.ask.target,
-        parameters: &request.ask.parameters,
-        request: request.id,
-        at: request.created_at,
-    };
-    let subject = Subject::read(&context).await?;
-    let found = autoscaler::outlook(cluster, &subject.reference, &subject.object, &wish(&context)).await?;
-    let holds = |pods: u64, each: f64| Some(pods as f64 * each).filter(|cores| *cores > 0.0);
-    let floor = request.plan.steps.iter().find_map(|step| match step {
-        Step::Patch { body, .. } | Step::Create { body, .. } => body["spec"]["minReplicas"].as_u64(),
-        Step::Delete { .. } => None,
-    });
-    Ok(found.map(|(series, forecast, each)| Plot {
-        title: format!(
-            "{}: cpu (cores), what the pods of then held and what the proposed floor holds",
-            subject.words()
-        ),
-        alt: format!(
-            "The load of {}, its forecast, and the load that the proposed floor holds",
-            subject.words()
-        ),
-        capacity: holds(request.plan.blast.of.into(), each),
-        proposal: floor.and_then(|floor| holds(floor, each)),
-        series,
-        forecast,
-    }))
-}
-
 /// What a person asked for, and when.
-fn wish(context: &PlanContext<'_>) -> Wish {
+pub(super) fn wish(context: &PlanContext<'_>) -> Wish {
     let hours = context.parameters["hours"].as_u64().unwrap_or(24);
     Wish {
         load: context.parameters["load"].as_str().map(str::to_string),
@@ -168,8 +135,29 @@ fn wish(context: &PlanContext<'_>) -> Wish {
 
 type Effect = (ObjectRef, Step, Step, String, String);
 
+/// The floors to come. At their end there are as few again as before Petrel, or as few as were ever foreseen.
+fn floors(found: &Study, context: &PlanContext<'_>) -> Option<Floors> {
+    let proposal = &found.proposal;
+    let lowest = proposal.schedule.iter().map(|floor| floor.replicas).min()?;
+    let is_new = found.hpa.as_ref().is_none_or(|hpa| autoscaler::previous(hpa) == Some(Value::Null));
+    let back = if is_new { lowest } else { proposal.current.min };
+    let mut schedule = proposal.schedule.clone();
+    schedule[0].replicas = proposal.proposed.min;
+    Floors::new(&schedule, context.at, wish(context).horizon, back)
+}
+
+/// Half the time that is looked ahead: a schedule that ends sooner is worth renewing.
+fn half(context: &PlanContext<'_>) -> jiff::SignedDuration {
+    jiff::SignedDuration::from_secs(wish(context).horizon.as_secs() as i64 / 2)
+}
+
 /// An HPA that is there changes; the way back restores each field, the annotation too.
-async fn change(subject: &Subject, hpa: &Value, wanted: &Autoscaler) -> Result<Effect, PlanError> {
+async fn change(
+    subject: &Subject,
+    hpa: &Value,
+    wanted: &Autoscaler,
+    floors: Option<&Floors>,
+) -> Result<Effect, PlanError> {
     let mut spec = autoscaler::changed(wanted, RESOURCE);
     // The metric's own fields stay where only the percentage differs.
     if let Ok(now) = autoscaler::autoscaler(hpa, RESOURCE)
@@ -178,19 +166,30 @@ async fn change(subject: &Subject, hpa: &Value, wanted: &Autoscaler) -> Result<E
         spec["metrics"] = hpa["spec"]["metrics"].clone();
     }
     let kept = hpa["metadata"]["annotations"].get(PREVIOUS).cloned().unwrap_or(Value::Null);
-    let body = json!({"metadata": {"annotations": {PREVIOUS: hpa["spec"].to_string()}}, "spec": spec});
+    // Of several changes the state before the first one is kept.
+    let before = match autoscaler::previous(hpa) {
+        Some(_) => kept.clone(),
+        None => hpa["spec"].to_string().into(),
+    };
+    let scheduled = hpa["metadata"]["annotations"].get(FLOORS).cloned().unwrap_or(Value::Null);
+    let floors = floors.map_or(Value::Null, |floors| floors.text().into());
+    let body = json!({"metadata": {"annotations": {PREVIOUS: before, FLOORS: floors}}, "spec": spec});
     let (object, after) = dry_run(subject, hpa, &body).await?;
-    if after["spec"] == hpa["spec"] {
+    if after["spec"] == hpa["spec"] && floors == scheduled {
         return Err(PlanError::Nothing(format!("HPA {} is as it would be proposed", object.name)));
     }
     let back = merge_patch(&after["spec"], &hpa["spec"]);
-    let undo = json!({"metadata": {"annotations": {PREVIOUS: kept}}, "spec": back});
+    let undo = json!({"metadata": {"annotations": {PREVIOUS: kept, FLOORS: scheduled}}, "spec": back});
     let patch = |body: Value| Step::Patch { object: object.clone(), kind: PatchKind::Merge, body };
-    let before = autoscaler::autoscaler(hpa, RESOURCE).map(|now| bounds(&now)).unwrap_or_default();
-    Ok((object.clone(), patch(body), patch(undo), diff::diff(hpa, &after, true), before))
+    let now = autoscaler::autoscaler(hpa, RESOURCE).map(|now| bounds(&now)).unwrap_or_default();
+    Ok((object.clone(), patch(body), patch(undo), diff::diff(hpa, &after, true), now))
 }
 
-async fn dry_run(subject: &Subject, hpa: &Value, body: &Value) -> Result<(ObjectRef, Value), PlanError> {
+pub(super) async fn dry_run(
+    subject: &Subject,
+    hpa: &Value,
+    body: &Value,
+) -> Result<(ObjectRef, Value), PlanError> {
     let object = ObjectRef {
         api_version: "autoscaling/v2".into(),
         kind: "HorizontalPodAutoscaler".into(),
@@ -205,8 +204,12 @@ async fn dry_run(subject: &Subject, hpa: &Value, body: &Value) -> Result<(Object
 }
 
 /// A new one, named as its workload; the way back deletes it.
-async fn create(subject: &Subject, wanted: &Autoscaler) -> Result<Effect, PlanError> {
-    let (object, body) = autoscaler::written(&subject.reference, wanted, RESOURCE);
+async fn create(
+    subject: &Subject,
+    wanted: &Autoscaler,
+    floors: Option<&Floors>,
+) -> Result<Effect, PlanError> {
+    let (object, body) = autoscaler::written(&subject.reference, wanted, floors, RESOURCE);
     let created = subject.cluster.create(&object, &body, true).await?;
     let diff = diff::created(&created);
     let step = Step::Create { object: object.clone(), body };
@@ -215,7 +218,7 @@ async fn create(subject: &Subject, wanted: &Autoscaler) -> Result<Effect, PlanEr
 }
 
 /// The HPA as it should be, its controller able to decide, the workload healthy.
-async fn conditions(
+pub(super) async fn conditions(
     subject: &Subject,
     object: &ObjectRef,
     wanted: &Autoscaler,
@@ -287,12 +290,15 @@ async fn rollback(context: PlanContext<'_>) -> Result<Plan, PlanError> {
         return Ok(plan);
     }
     let body = json!({
-        "metadata": {"annotations": {PREVIOUS: null}},
+        "metadata": {"annotations": {PREVIOUS: null, FLOORS: null}},
         "spec": merge_patch(&hpa["spec"], &previous),
     });
     let (object, after) = dry_run(&subject, hpa, &body).await?;
     let undo = json!({
-        "metadata": {"annotations": {PREVIOUS: hpa["metadata"]["annotations"][PREVIOUS]}},
+        "metadata": {"annotations": {
+            PREVIOUS: hpa["metadata"]["annotations"][PREVIOUS],
+            FLOORS: hpa["metadata"]["annotations"].get(FLOORS),
+        }},
         "spec": merge_patch(&after["spec"], &hpa["spec"]),
     });
     let then = autoscaler::autoscaler(&after, RESOURCE).map_err(PlanError::Invalid)?;
@@ -305,6 +311,22 @@ async fn rollback(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     Ok(plan)
 }
 
+/// Why an autoscaler needs no change: only reacting is best and it does, or only its floor would move, and by little.
+fn nothing(proposal: &Proposal, stands: &Autoscaler) -> Option<String> {
+    let wanted = &proposal.proposed;
+    if let Some(keep) = &proposal.keep {
+        return same_bounds(stands, wanted).then(|| format!("it goes on reacting, {keep}"));
+    }
+    let little = stands.min.abs_diff(wanted.min) * 10 <= stands.min;
+    let enough = stands.min >= proposal.needed_now;
+    let rest = (stands.max, stands.target) == (wanted.max, wanted.target);
+    (little && enough && rest).then(|| "a proposal would move its floor by a tenth or less".to_string())
+}
+
+fn same_bounds(a: &Autoscaler, b: &Autoscaler) -> bool {
+    (a.min, a.max, a.target) == (b.min, b.max, b.target)
+}
+
 /// `2 to 20 pods at 70 %`
 fn bounds(autoscaler: &Autoscaler) -> String {
     if autoscaler.min == autoscaler.max {
@@ -314,24 +336,24 @@ fn bounds(autoscaler: &Autoscaler) -> String {
 }
 
 /// What speaks for it, for the card.
-fn facts(study: &Study, at: Timestamp) -> Vec<(String, String)> {
+fn facts(study: &Study, stands: Option<&Autoscaler>, floors: Option<&Floors>) -> Vec<(String, String)> {
     let proposal = &study.proposal;
+    let now = stands.unwrap_or(&proposal.current);
     let percent =
         |share: Option<f64>| share.map_or_else(|| "unknown".into(), |s| format!("{:.0} %", 100.0 * s));
-    let mut facts =
-        vec![("Now".to_string(), bounds(&proposal.current)), ("Proposed".into(), bounds(&proposal.proposed))];
-    let floor: Vec<String> = proposal
-        .schedule
-        .iter()
-        .skip(1)
-        .take(TOLD)
-        .filter_map(|floor| {
-            Some((floor.replicas, at.checked_add(jiff::SignedDuration::try_from(floor.at).ok()?).ok()?))
-        })
-        .map(|(replicas, from)| format!("{replicas} from {}", from.strftime("%H:%M UTC")))
-        .collect();
-    if !floor.is_empty() {
-        facts.push(("Floor to come".into(), format!("{}; each is asked for anew", floor.join(", "))));
+    let mut facts = vec![("Now".to_string(), bounds(now)), ("Proposed".into(), bounds(&proposal.proposed))];
+    if stands.is_some_and(|stands| !same_bounds(stands, &proposal.current)) {
+        facts.push(("Compared with".into(), format!("{}, as before Petrel", bounds(&proposal.current))));
+    }
+    if let Some((end, steps)) = floors.and_then(|floors| floors.to_come().split_last()) {
+        let told =
+            |(at, replicas): &(Timestamp, u32)| format!("{replicas} from {}", at.strftime("%b %d %H:%M"));
+        let mut words: Vec<String> = steps.iter().take(TOLD).map(told).collect();
+        if steps.len() > TOLD {
+            words.push(format!("{} more", steps.len() - TOLD));
+        }
+        words.push(format!("back to {} at {} UTC", end.1, end.0.strftime("%b %d %H:%M")));
+        facts.push(("Floor to come".into(), words.join(", ")));
     }
     let told = |comparison: &Comparison| {
         let (now, then) = (&comparison.current, &comparison.proposed);

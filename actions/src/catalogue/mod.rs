@@ -8,20 +8,25 @@ mod delete_pod;
 mod diff;
 mod draft;
 mod drill;
+mod floor;
 mod hpa;
 mod mask;
 mod pause;
+mod proposed;
 mod quantity;
 mod restart;
 mod rollback;
 mod run_job;
 mod scale;
+mod scale_nodes;
 mod selector;
 mod set_image;
 mod set_resources;
+mod watch;
 mod workload;
 
-pub use hpa::drawing;
+pub use proposed::drawing;
+pub use watch::{Due, Seen, Watch};
 
 pub(crate) use diff::{masked, yaml};
 pub(crate) use quantity::Quantity;
@@ -112,6 +117,8 @@ pub fn catalogue() -> &'static [&'static dyn Action] {
         &run_job::RunJob,
         &drill::Drill,
         &hpa::Hpa,
+        &floor::Floor,
+        &scale_nodes::ScaleNodes,
     ]
 }
 

@@ -1,4 +1,4 @@
-//! The built-in kinds we know: what people call them, and where the API server serves them. Anything else (custom
+//! The kinds we know, built in and of Cluster API: what people call them, and where the API server serves them. Anything else (custom
 //! resources) is found by discovery.
 
 /// Where a kind is served.
@@ -71,6 +71,8 @@ pub static KINDS: &[Kind] = &[
         false,
         &["crd", "crds"],
     ),
+    kind("cluster.x-k8s.io/v1beta1", "MachineDeployment", "machinedeployments", true, &["md"]),
+    kind("cluster.x-k8s.io/v1beta1", "Machine", "machines", true, &["ma"]),
     kind("metrics.k8s.io/v1beta1", "PodMetrics", "pods", true, &[]),
     kind("metrics.k8s.io/v1beta1", "NodeMetrics", "nodes", false, &[]),
 ];

@@ -22,5 +22,6 @@ pub use error::MetricError;
 pub use history::{History, NoForecast, resolution};
 pub use look::Look;
 pub use range::Range;
+pub(crate) use range::SETTLED;
 pub use template::{METRICS, Metric, Scope};
 pub use unit::{amount, digits};

@@ -1,9 +1,11 @@
 //! A stretch of time, in steps.
 
 use forecast::Series;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
+/// Samples younger than this may still be on their way: what a plan asks for must be the same whenever it is asked.
+pub(crate) const SETTLED: SignedDuration = SignedDuration::from_secs(120);
 /// Points that one question asks for; Prometheus refuses more than 11,000 for one series.
 const POINTS_AT_ONCE: i64 = 10_000;
 

@@ -5,8 +5,17 @@ use super::{client::Prometheus, config::QueryConfig, error::MetricError};
 use std::time::Duration;
 
 /// What there is a usual query for. `cpu` in cores, `memory` in bytes, `qps` in requests a second.
-pub const METRICS: &[&str] =
-    &["cpu", "memory", "qps", "replicas", "cpu-requests", "cpu-limits", "memory-requests", "memory-limits"];
+pub const METRICS: &[&str] = &[
+    "cpu",
+    "memory",
+    "qps",
+    "replicas",
+    "ready",
+    "cpu-requests",
+    "cpu-limits",
+    "memory-requests",
+    "memory-limits",
+];
 
 /// A metric by name, and how to ask for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +133,12 @@ fn usual(metric: &str, kind: &str) -> Option<&'static str> {
             r#"max(kube_daemonset_status_desired_number_scheduled{$labels namespace="$namespace",daemonset="$name"})"#
         }
         ("replicas", _) => r#"count(kube_pod_info{$labels namespace="$namespace",pod=~"$pods"})"#,
+        ("ready", "Deployment") => {
+            r#"max(kube_deployment_status_replicas_available{$labels namespace="$namespace",deployment="$name"})"#
+        }
+        ("ready", "StatefulSet") => {
+            r#"max(kube_statefulset_status_replicas_ready{$labels namespace="$namespace",statefulset="$name"})"#
+        }
         ("cpu-requests", _) => {
             r#"sum(kube_pod_container_resource_requests{$labels namespace="$namespace",pod=~"$pods",resource="cpu"})"#
         }

@@ -282,7 +282,7 @@ impl Subject {
             title: format!("{} ({})", self.title(), unit(&self.metric)),
             alt: format!("{}: {text}", self.title()),
             capacity: self.room.capacity().map(|(capacity, _)| capacity),
-            proposal: None,
+            proposal: Vec::new(),
             series,
             forecast,
         };

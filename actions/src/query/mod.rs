@@ -21,6 +21,7 @@ mod selector;
 mod top;
 
 pub use self::forecast::{Expected, expected};
+pub(crate) use nodes::{Need, need};
 
 use crate::{
     cluster::{Cluster, ClusterError},
@@ -58,8 +59,8 @@ pub struct Plot {
     pub forecast: ::forecast::Forecast,
     /// What there is room for, in the unit of the series.
     pub capacity: Option<f64>,
-    /// What there would be room for after a proposed change.
-    pub proposal: Option<f64>,
+    /// What there would be room for after a proposed change, each from so many steps ahead on; empty: nothing is proposed.
+    pub proposal: Vec<(usize, f64)>,
 }
 
 /// Why there is no answer.

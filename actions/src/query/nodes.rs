@@ -2,16 +2,20 @@
 
 use super::{
     Answer, Query, QueryError,
-    pool::{Pool, pools},
+    pool::{Pool, pool, pools},
 };
 use crate::{
-    cluster::Cluster,
-    metric::{Range, amount},
+    cluster::{Cluster, ClusterError},
+    metric::{Range, SETTLED, amount},
 };
 use ::forecast::capacity::nodes::{Growth, Packing, grown, pack, with_headroom};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use std::time::Duration;
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// Objects that are read.
 const READ: u32 = 20_000;
@@ -63,6 +67,56 @@ impl Query for Nodes {
     }
 }
 
+/// How many nodes a pool needs, to outlast the loss of its largest zone and one node more.
+pub(crate) struct Need {
+    /// For the pods that are there.
+    pub now: u32,
+    /// When they have grown.
+    pub then: u32,
+    /// What speaks for it, as labels and values.
+    pub facts: Vec<(String, String)>,
+}
+
+/// Of the pool that these nodes are, `ahead` of `at`. The pods are those of now, the growth is that up to `at`.
+pub(crate) async fn need(
+    cluster: &Cluster,
+    names: &[String],
+    ahead: Duration,
+    at: Timestamp,
+) -> Result<Need, ClusterError> {
+    let nodes = cluster.list("v1", "Node", None, None, None, READ).await?;
+    let pods = cluster.list("v1", "Pod", None, None, None, READ).await?;
+    let is_ours = |node: &&Value| names.iter().any(|name| node["metadata"]["name"] == name.as_str());
+    let (ours, others): (Vec<&Value>, Vec<&Value>) = nodes.iter().partition(is_ours);
+    let others: Vec<Value> = others.into_iter().cloned().collect();
+    let mut all = vec![pool("pool".into(), &ours, &pods)];
+    all.extend(pools(&others, &pods));
+    let (past, note) = past(cluster, &all, at - SETTLED).await;
+    let outlook = Outlook::of(&all[0], past.into_iter().next().unwrap_or_default(), ahead);
+    let mut facts = vec![("Runs out".to_string(), outlook.runs_out())];
+    facts.extend(outlook.grows().map(|grows| ("Growth".to_string(), grows)));
+    facts.extend(note.map(|note| ("Growth".to_string(), format!("not known: {note}"))));
+    if outlook.misfits > 0 {
+        facts.push(("Pods that fit on no such node".into(), outlook.misfits.to_string()));
+    }
+    Ok(Need { now: outlook.needed.0, then: outlook.needed.1, facts })
+}
+
+/// MachineDeployments of Cluster API, each as what people type for it, by the names of their nodes. None where there is no Cluster API, or it is
+/// not ours to see.
+async fn deployments(cluster: &Cluster) -> Result<BTreeMap<String, String>, ClusterError> {
+    let machines = match cluster.list("cluster.x-k8s.io/v1beta1", "Machine", None, None, None, READ).await {
+        Err(ClusterError::NotFound { .. } | ClusterError::Forbidden { .. }) => Vec::new(),
+        machines => machines?,
+    };
+    let of = |machine: &Value| {
+        let node = machine["status"]["nodeRef"]["name"].as_str()?.to_string();
+        let name = machine["metadata"]["labels"]["cluster.x-k8s.io/deployment-name"].as_str()?;
+        Some((node, format!("md/{name} -n {}", machine["metadata"]["namespace"].as_str()?)))
+    };
+    Ok(machines.iter().filter_map(of).collect())
+}
+
 async fn look(cluster: &Cluster, days: u32, now: Timestamp) -> Result<Answer, QueryError> {
     let nodes = cluster.list("v1", "Node", None, None, None, READ).await?;
     let pods = cluster.list("v1", "Pod", None, None, None, READ).await?;
@@ -70,11 +124,12 @@ async fn look(cluster: &Cluster, days: u32, now: Timestamp) -> Result<Answer, Qu
     if pools.is_empty() {
         return Err(QueryError::Invalid("there is no node that takes pods".into()));
     }
+    let deployments = deployments(cluster).await?;
     let (past, note) = past(cluster, &pools, now).await;
     let ahead = Duration::from_secs(u64::from(days) * DAY_S);
     let outlooks: Vec<Outlook> =
         pools.iter().zip(past).map(|(pool, used)| Outlook::of(pool, used, ahead)).collect();
-    Ok(told(cluster.name(), days, &outlooks, note))
+    Ok(told(cluster.name(), days, &outlooks, &deployments, note))
 }
 
 /// Requested cpu and memory of each pool, hour by hour; or a note why there is none.
@@ -150,6 +205,16 @@ impl<'a> Outlook<'a> {
         })
     }
 
+    /// `+1.5 cores a day, +2 GiB a day`
+    fn grows(&self) -> Option<String> {
+        let parts = ["cpu", "memory"].into_iter().zip(&self.growth).filter_map(|(name, growth)| {
+            let slope = growth.as_ref()?.slope;
+            Some(format!("{}{} a day", if slope < 0.0 { "-" } else { "+" }, amount(name, slope.abs())))
+        });
+        let parts: Vec<String> = parts.collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
     fn runs_out(&self) -> String {
         let days = |days: f64| format!("{days:.0} d");
         match self.first() {
@@ -163,7 +228,13 @@ impl<'a> Outlook<'a> {
     }
 }
 
-fn told(cluster: &str, days: u32, outlooks: &[Outlook<'_>], note: Option<String>) -> Answer {
+fn told(
+    cluster: &str,
+    days: u32,
+    outlooks: &[Outlook<'_>],
+    deployments: &BTreeMap<String, String>,
+    note: Option<String>,
+) -> Answer {
     let of = |used: f64, all: f64| {
         if all > 0.0 { format!(" ({:.0} %)", 100.0 * used / all) } else { String::new() }
     };
@@ -202,6 +273,11 @@ fn told(cluster: &str, days: u32, outlooks: &[Outlook<'_>], note: Option<String>
                 if more == 1 { "node" } else { "nodes" },
                 if pool.zones > 1 { "a zone and a node" } else { "a node" }
             ));
+            let kept: BTreeSet<&String> =
+                pool.names.iter().filter_map(|name| deployments.get(name)).collect();
+            for deployment in kept {
+                text.push(format!("To ask for them: `scale-nodes {deployment} -c {cluster} --days {days}`."));
+            }
         }
         if outlook.misfits > 0 {
             text.push(format!("{} pods of {} fit on no node of its shape.", outlook.misfits, pool.name));
@@ -210,19 +286,7 @@ fn told(cluster: &str, days: u32, outlooks: &[Outlook<'_>], note: Option<String>
     if text.is_empty() {
         text.push(format!("Every pool has enough nodes for {days} days, headroom included."));
     }
-    let shown = |outlook: &Outlook<'_>| {
-        let growth = |growth: &Option<Growth>, name: &str| {
-            growth.map(|growth| {
-                let sign = if growth.slope < 0.0 { "-" } else { "+" };
-                format!("{sign}{} a day", amount(name, growth.slope.abs()))
-            })
-        };
-        let parts: Vec<String> = [growth(&outlook.growth[0], "cpu"), growth(&outlook.growth[1], "memory")]
-            .into_iter()
-            .flatten()
-            .collect();
-        (!parts.is_empty()).then(|| (format!("growth of {}", outlook.pool.name), parts.join(", ")))
-    };
+    let shown = |outlook: &Outlook<'_>| Some((format!("growth of {}", outlook.pool.name), outlook.grows()?));
     let mut fields: Vec<(String, String)> = outlooks.iter().filter_map(shown).collect();
     if let Some(note) = note {
         fields.push(("growth".into(), format!("not known: {note}")));
@@ -245,7 +309,7 @@ fn told(cluster: &str, days: u32, outlooks: &[Outlook<'_>], note: Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn node(name: &str, pool: &str, zone: &str) -> Value {
         json!({"metadata": {"name": name, "labels": {"eks.amazonaws.com/nodegroup": pool, "topology.kubernetes.io/zone": zone}},
@@ -270,13 +334,20 @@ mod tests {
         let outlook = Outlook::of(&pools[0], [used, Vec::new()], Duration::from_secs(30 * DAY_S));
         // Packed on three nodes, seven keep three when two of a zone and one more are lost.
         assert_eq!(outlook.needed.0, 6, "3 nodes hold them; 6 - 2 - 1 are left");
-        let answer = told("prod-eu", 30, &[outlook], None);
+        let deployments =
+            ["web-0", "web-5"].map(|node| (node.to_string(), "md/web -n capi".to_string())).into();
+        let answer = told("prod-eu", 30, &[outlook], &deployments, None);
         let row = &answer.table.unwrap().1[0];
         assert_eq!(row[3], "12 cores (50 %)");
         assert!(row[5].starts_with("cpu: 24 d, 1 in 10: 2"), "{row:?}");
         let needed: u32 = row[7].parse().unwrap();
         assert!((11..=14).contains(&needed), "27 cores are 7 nodes of 4, and headroom: {row:?}");
-        assert!(answer.text.unwrap().starts_with("web needs "));
+        let text = answer.text.unwrap();
+        assert!(text.starts_with("web needs "), "{text}");
+        assert!(
+            text.ends_with("To ask for them: `scale-nodes md/web -n capi -c prod-eu --days 30`."),
+            "{text}"
+        );
     }
 
     #[test]
@@ -296,7 +367,7 @@ mod tests {
         assert_eq!(pools[0].shape.free.cpu, 3.5, "what runs on every node is taken off");
         let outlook = Outlook::of(&pools[0], [Vec::new(), Vec::new()], Duration::from_secs(DAY_S));
         assert_eq!((outlook.needed, outlook.runs_out().as_str()), ((2, 2), "not known"));
-        let answer = told("prod-eu", 30, &[outlook], Some("no Prometheus".into()));
+        let answer = told("prod-eu", 30, &[outlook], &BTreeMap::new(), Some("no Prometheus".into()));
         assert!(answer.text.unwrap().starts_with("Every pool has enough nodes"));
     }
 }

@@ -49,7 +49,8 @@ pub(super) fn pools(nodes: &[Value], pods: &[Value]) -> Vec<Pool> {
     by_name.into_iter().map(|(name, nodes)| pool(name, &nodes, pods)).collect()
 }
 
-fn pool(name: String, nodes: &[&Value], pods: &[Value]) -> Pool {
+/// Of these nodes.
+pub(super) fn pool(name: String, nodes: &[&Value], pods: &[Value]) -> Pool {
     let names: Vec<String> =
         nodes.iter().filter_map(|node| node["metadata"]["name"].as_str()).map(str::to_string).collect();
     let zones: BTreeSet<&str> =

@@ -2,10 +2,17 @@
 
 use super::house::{CLUSTER, House, NAMESPACE, deployment};
 use crate::metric::standin::StandIn;
-use actions::catalogue::{self, PlanContext, PlanError};
+use actions::catalogue::{self, PlanContext, PlanError, Watch};
+use forecast::capacity::watch::Bounds;
 use ledger::{Plan, RequestId, RequestState, Target};
 use serde_json::{Value, json};
-use std::f64::consts::TAU;
+use std::{
+    f64::consts::TAU,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+};
 
 /// Cores that a day's wave takes at a moment, with noise of so much around it.
 fn cores(at: i64, noise: f64) -> f64 {
@@ -13,16 +20,24 @@ fn cores(at: i64, noise: f64) -> f64 {
     (3.0 + 2.0 * ((at % 86_400) as f64 / 86_400.0 * TAU).sin()) * (1.0 + noise * wobble)
 }
 
-/// Answers ranges: cpu as above, requests that cost 2m each, and six replicas.
+/// Answers ranges: cpu as above, requests that cost 2m each, and twelve replicas.
 async fn prometheus(noise: f64) -> StandIn {
+    surging(noise, Arc::default()).await
+}
+
+/// The same; once `surge` is set, what is newer than now is twenty times as much.
+async fn surging(noise: f64, surge: Arc<AtomicBool>) -> StandIn {
+    let now = jiff::Timestamp::now().as_second();
     StandIn::start(move |line| {
+        let cores =
+            |at: i64, noise: f64| cores(at, noise) * if at > now && surge.load(SeqCst) { 20.0 } else { 1.0 };
         let number = |name: &str| -> i64 {
             let after = line.split(&format!("{name}=")).nth(1).expect("a range");
             after.split(['&', ' ']).next().and_then(|text| text.parse().ok()).expect("a number")
         };
         let value = |at: i64| match line {
             line if line.contains("http_requests_total") => (cores(at, noise) - 0.3) / 0.002,
-            line if line.contains("kube_deployment_spec_replicas") => 6.0,
+            line if line.contains("kube_deployment_") => 12.0,
             _ => cores(at, noise),
         };
         let moments = (number("start")..=number("end")).step_by(number("step") as usize);
@@ -80,7 +95,8 @@ async fn plan(house: &House, line: &str, at: &str) -> Result<Plan, PlanError> {
 
 #[tokio::test]
 async fn a_proposal_changes_the_autoscaler_once_is_verified_and_is_put_back() {
-    let house = House::measured("runner_hpa", &prometheus(0.02).await.url).await;
+    let surge = Arc::new(AtomicBool::new(false));
+    let house = House::measured("runner_hpa", &surging(0.02, Arc::clone(&surge)).await.url).await;
     shop(&house, Some(generous())).await;
     let before = spec(&house, "checkout-hpa").expect("the HPA");
     let _runner = house.runner("w1").await;
@@ -103,9 +119,44 @@ async fn a_proposal_changes_the_autoscaler_once_is_verified_and_is_put_back() {
         "{facts:?}"
     );
 
+    // Asked again a moment later, there is nothing to do; a step later the state before Petrel is still kept.
+    let request = house.view(id).await.request;
+    let propose =
+        async |at: jiff::Timestamp| plan(&house, "hpa propose deploy/checkout", &at.to_string()).await;
+    let again = propose(request.created_at).await.unwrap_err();
+    assert!(again.to_string().contains("move its floor by a tenth or less"), "{again}");
+    // At one of these hours the wave is at another height.
+    let mut step = None;
+    for hours in [6, 9, 12] {
+        step = step.or(propose(request.created_at - jiff::SignedDuration::from_hours(hours)).await.ok());
+    }
+    let step = step.expect("another floor at another hour");
+    assert!(step.blast.facts.iter().any(|(label, _)| label == "Compared with"), "{:?}", step.blast.facts);
+    let ledger::Step::Patch { body, .. } = &step.steps[0] else { panic!("{:?}", step.steps) };
+    let kept = body["metadata"]["annotations"]["petrel.dev/previous-hpa"].as_str().expect("an annotation");
+    assert_eq!(serde_json::from_str::<Value>(kept).expect("a spec"), before);
+
+    // As foreseen, an hour later. Had the load been another, it would be put back.
+    let bounds = Bounds::default();
+    let hour = request.updated_at + jiff::SignedDuration::from_hours(1);
+    let watch = Watch::begin(&house.cluster(), &request).await.unwrap().expect("a forecast");
+    let seen = watch.look(&house.cluster(), hour).await.unwrap().expect("as proposed");
+    assert_eq!(seen.record.outside(&bounds), None, "{seen:?}");
+    assert!(seen.record.watched.as_secs() > 3000 && seen.record.error.unwrap() < 0.1, "{seen:?}");
+    surge.store(true, SeqCst);
+    let seen = watch.look(&house.cluster(), hour).await.unwrap().expect("as proposed");
+    let outside = seen.record.outside(&bounds).expect("drift").to_string();
+    assert!(outside.starts_with("capacity was short for "), "{outside}");
+    surge.store(false, SeqCst);
+
     let back = house.ask("hpa rollback deploy/checkout").await;
     assert_eq!(house.end(back).await.0, RequestState::Succeeded, "{}", house.end(back).await.1);
     assert_eq!(spec(&house, "checkout-hpa"), Some(before));
+    assert_eq!(
+        watch.look(&house.cluster(), hour).await.unwrap(),
+        None,
+        "put back, it is no business of ours"
+    );
     let again = plan(&house, "hpa rollback deploy/checkout", "2026-11-21T12:00:00Z").await.unwrap_err();
     assert!(again.to_string().contains("Petrel has changed no HPA"), "{again}");
 }
@@ -120,7 +171,7 @@ async fn where_there_is_none_one_is_made_and_its_rollback_takes_it_away() {
     assert!(spec(&house, "checkout").is_some());
     let facts = house.view(id).await.request.plan.blast.facts;
     let learnt = facts.iter().find(|(label, _)| label == "Load to cpu").expect("what a request costs");
-    assert!(learnt.1.starts_with("2.0m each, a pod without load 50m"), "{learnt:?}");
+    assert!(learnt.1.starts_with("2.0m each, a pod without load 25m"), "{learnt:?}");
     let back = house.ask("hpa rollback deploy/checkout").await;
     assert_eq!(house.end(back).await.0, RequestState::Succeeded, "{}", house.end(back).await.1);
     assert_eq!(spec(&house, "checkout"), None);
@@ -133,7 +184,9 @@ async fn a_load_that_cannot_be_foreseen_keeps_the_autoscaler_that_reacts() {
     let kept = plan(&house, "hpa propose deploy/checkout", "2026-11-21T12:00:00Z").await.unwrap_err();
     let said = kept.to_string();
     assert!(
-        said.starts_with("nothing to do: HPA checkout-hpa goes on reacting (2 to 40 pods at 40 %)"),
+        said.starts_with(
+            "nothing to do: HPA checkout-hpa stays at 2 to 40 pods at 40 %: it goes on reacting"
+        ),
         "{said}"
     );
     assert!(said.contains("above 15 % nothing is done ahead of time"), "{said}");

@@ -7,4 +7,5 @@ mod drill;
 mod fault;
 mod house;
 mod hpa;
+mod nodes;
 mod verify;

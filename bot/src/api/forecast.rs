@@ -1,16 +1,15 @@
 //! `GET /api/v1/forecast`: the load of a workload as one number, for autoscalers that ask over HTTP (KEDA's metrics-api scaler).
 
 use super::{Problem, auth::Bearer};
-use crate::app::App;
+use crate::{app::App, expected::Wanted};
 use actions::query::{QueryError, expected};
 use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},
     http::StatusCode,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
 /// Whose load, and how far ahead.
@@ -63,19 +62,10 @@ pub async fn forecast(
     let Query(query) = query?;
     let now = Timestamp::now();
     app.policy.current().may_query(&who, "forecast", &query.cluster, &app.labels(&query.cluster), now)?;
-    let ahead = query.ahead.as_deref().unwrap_or("10m");
-    let ahead = ahead.parse::<SignedDuration>().ok().and_then(|ahead| Duration::try_from(ahead).ok());
-    let within = Duration::from_secs(60)..=Duration::from_secs(24 * 3600);
-    let ahead = ahead
-        .filter(|ahead| within.contains(ahead))
-        .ok_or_else(|| Problem::bad("ahead is a time from 1m to 24h"))?;
-    let quantile = query.quantile.unwrap_or(0.9);
-    if !(0.5..=0.999).contains(&quantile) {
-        return Err(Problem::bad("quantile is a share from 0.5 to 0.999"));
-    }
-    let metric = query.metric.as_deref().unwrap_or("qps");
+    let Wanted { metric, ahead, quantile } =
+        Wanted::new(query.metric.as_deref(), query.ahead.as_deref(), query.quantile).map_err(Problem::bad)?;
     let cluster = app.clusters.get(&query.cluster).map_err(|error| Problem::bad(&error.to_string()))?;
-    let asked = expected(&cluster, &query.namespace, &query.workload, metric, ahead, quantile, now).await;
+    let asked = expected(&cluster, &query.namespace, &query.workload, &metric, ahead, quantile, now).await;
     let expected = asked.map_err(|error| match error {
         QueryError::Invalid(why) => Problem::bad(&why),
         error => Problem::new(

@@ -4,6 +4,7 @@ use crate::{
     config::{Config, Notice, Proof},
     database, discord,
     door::Checked,
+    external,
     healing::RulesHandle,
     slack,
 };
@@ -14,7 +15,7 @@ use actions::{
 use anyhow::Result;
 use jiff::Timestamp;
 use ledger::Actor;
-use std::{path::Path, process::ExitCode};
+use std::{error::Error, path::Path, process::ExitCode};
 
 /// Prints as it goes. 0: all is well.
 pub async fn check(file: &Path) -> Result<ExitCode> {
@@ -38,6 +39,8 @@ pub async fn check(file: &Path) -> Result<ExitCode> {
     if config.discord.is_some() {
         report.take(discord::check(&config).await);
     }
+    machines(&config, &mut report);
+    external_metrics(&config, &mut report);
     sandbox(&config, &mut report).await;
     database(&config, &mut report).await;
     clusters(&config, &mut report).await;
@@ -204,8 +207,51 @@ fn healing(config: &Config, report: &mut Report) {
     }
 }
 
+/// May Petrel ask for what it is to ask for by itself?
+fn machines(config: &Config, report: &mut Report) {
+    let Ok(policy) = PolicyHandle::load(&config.policy) else { return };
+    let policy = policy.current();
+    for scheduled in &config.schedules {
+        if is_stranger(&policy, scheduled.actor.as_str()) {
+            report.mind(
+                &format!("schedule {}", scheduled.name),
+                &format!("{} is nobody, so it can ask for nothing", scheduled.actor),
+                "add a [[machine]] with identities = [\"schedule:*\"]",
+            );
+        }
+    }
+    if config.clusters.iter().any(|cluster| cluster.prometheus.is_some())
+        && is_stranger(&policy, "forecast:*")
+    {
+        report.mind(
+            "policy",
+            "forecast:* is nobody, so approved floors do not come by themselves, nor does the way back",
+            "add a [[machine]] with identities = [\"forecast:*\"] (docs/FORECAST.md)",
+        );
+    }
+}
+
 fn is_stranger(policy: &Policy, actor: &str) -> bool {
     actor.parse::<Actor>().is_ok_and(|actor| policy.who(&actor).is_none())
+}
+
+fn external_metrics(config: &Config, report: &mut Report) {
+    let Some(external) = &config.external_metrics else { return };
+    let what = "external metrics";
+    if let Err(error) = external::tls(external) {
+        let why = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+        report.bad(what, &format!("{error}{why}"), "docs/METRICS.md says where the files come from");
+        return;
+    }
+    let listen = external.listen;
+    report.good(what, &format!("of {} at {listen}, its certificates can be used", external.cluster));
+    if external.allowed_names.is_empty() {
+        report.mind(
+            what,
+            "any certificate of the clients' authority is let in",
+            "name the front proxy in allowed_names, unless the authority signs nothing else",
+        );
+    }
 }
 
 async fn database(config: &Config, report: &mut Report) {

@@ -160,7 +160,7 @@ fn said(told: &Told) -> Option<&Answer> {
 
 fn draw(path: &Path, told: &Told, answer: &Answer) -> Result<()> {
     let chart =
-        Chart { title: &told.name, series: &told.series, forecast: answer, capacity: None, proposal: None };
+        Chart { title: &told.name, series: &told.series, forecast: answer, capacity: None, proposal: &[] };
     let bytes = match path.extension().and_then(|end| end.to_str()) {
         Some("png") => chart.png(Theme::Light)?,
         _ => chart.svg(Theme::Light)?.into_bytes(),

@@ -1,13 +1,18 @@
 //! `petrel.toml`: one typed file. Unknown keys are refused with line and column, a few keys can be overridden from the
 //! environment, secrets come from files or the environment and are never printed.
 
+mod external;
 mod heal;
 mod room;
 mod sandbox;
+mod schedule;
 mod secret;
+mod watch;
 
+pub use external::ExternalMetrics;
 pub use heal::{Heal, Intake, IntakeKind, Proof};
 pub use room::{Notice, Room};
+pub use schedule::Scheduled;
 pub(crate) use secret::secret;
 
 use crate::{discord, slack};
@@ -50,6 +55,12 @@ pub struct Config {
     pub heal: Heal,
     /// `[audit]`; none: no checkpoints are written outside the database.
     pub audit: Option<Audit>,
+    /// `[[schedule]]`: lines that Petrel types by itself.
+    pub schedules: Vec<Scheduled>,
+    /// `[external_metrics]`; none: they are not served.
+    pub external_metrics: Option<ExternalMetrics>,
+    /// `[watch]`: when a proposal that was acted upon is to be put back.
+    pub watch: forecast::capacity::watch::Bounds,
     /// `[runner]`.
     pub runner: Runner,
     /// `[sandbox]`: in which commands of rules run.
@@ -250,6 +261,11 @@ struct Raw {
     #[serde(default)]
     heal: heal::RawHeal,
     audit: Option<RawAudit>,
+    #[serde(default, rename = "schedule")]
+    schedules: Vec<schedule::Raw>,
+    external_metrics: Option<external::Raw>,
+    #[serde(default)]
+    watch: watch::Raw,
     #[serde(default)]
     runner: RawRunner,
     #[serde(default)]
@@ -395,6 +411,16 @@ impl Raw {
                 }
             }
         }
+        let names: Vec<String> = clusters.iter().map(|cluster| cluster.name.clone()).collect();
+        let schedules = self.schedules.into_iter().map(|schedule| schedule.resolve(&names));
+        let schedules = schedules.collect::<Result<Vec<_>, _>>()?;
+        let measured: Vec<&str> = clusters
+            .iter()
+            .filter(|cluster| cluster.prometheus.is_some())
+            .map(|cluster| cluster.name.as_str())
+            .collect();
+        let external_metrics = self.external_metrics.map(|raw| raw.resolve(&measured, base)).transpose()?;
+        unique("[[schedule]] name", schedules.iter().map(|scheduled| scheduled.name.as_str()))?;
         unique("[[cluster]] name", clusters.iter().map(|cluster| cluster.name.as_str()))?;
 
         let mut rooms = self.rooms;
@@ -455,6 +481,9 @@ impl Raw {
             heal,
             audit,
             runner: Runner { concurrency, lease },
+            schedules,
+            external_metrics,
+            watch: self.watch.resolve()?,
             sandbox: self.sandbox.resolve()?,
         })
     }

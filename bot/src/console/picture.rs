@@ -22,7 +22,14 @@ pub(super) async fn file(
         "png" => ("image/png", picture.png),
         _ => return Err(none()),
     };
-    let headers =
-        [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "private, max-age=31536000, immutable")];
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "private, max-age=31536000, immutable"),
+        // A drawing of ours that has its own rules for the dark, and nothing else.
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+        ),
+    ];
     Ok((headers, bytes).into_response())
 }

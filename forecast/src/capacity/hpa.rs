@@ -356,13 +356,6 @@ fn expected(
     Comparison { current: all(current, &[]), proposed: all(&scheduled, schedule) }
 }
 
-impl Proposal {
-    /// Whether anybody should be told of it: something changes, and by enough.
-    pub fn matters(&self) -> bool {
-        self.keep.is_none() && gains(&self.past.proposed, &self.past.current)
-    }
-}
-
 #[cfg(test)]
 #[path = "hpa_tests.rs"]
 mod tests;

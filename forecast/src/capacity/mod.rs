@@ -12,6 +12,7 @@ mod pod;
 mod relation;
 pub mod replay;
 pub mod rightsize;
+pub mod watch;
 
 pub use pod::{MOST_REPLICAS, Pod};
 pub use relation::{NoRelation, Relation};

@@ -193,6 +193,27 @@ impl Ledger {
         Ok(CardId(id))
     }
 
+    /// The card of one request shows another from now on, wherever it is shown. False: there is no such card, or the other has its own.
+    pub async fn take_over_card(&self, from: RequestId, to: RequestId) -> Result<bool, LedgerError> {
+        let moved: i64 = sqlx::query_scalar(
+            "/* outbox.take_over */ with moved as (
+                 update card set request = $2, version = version + 1
+                 where request = $1 and not exists (select from card where request = $2) returning id, version
+             ), due as (
+                 update delivery set wanted = moved.version, attempts = 0, due_at = greatest(due_at, clock_timestamp())
+                 from moved where delivery.card = moved.id
+             )
+             select count(*) from moved",
+        )
+        .bind(from.0)
+        .bind(to.0)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(sql("take over a card"))?;
+        self.wake(Wake::Card);
+        Ok(moved > 0)
+    }
+
     /// Claims deliveries that are due on one platform (`SKIP LOCKED`), oldest first. One that cannot be read (a newer
     /// replica wrote it) is logged and left out, so that it never holds up the others.
     pub async fn claim_deliveries(

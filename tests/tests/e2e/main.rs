@@ -1,6 +1,7 @@
 //! Petrel as its users and its accidents meet it: real processes, a real Postgres, a cluster over the wire.
 
 mod browser;
+mod capacity;
 mod chaos;
 mod chat;
 mod crash;
@@ -12,4 +13,5 @@ mod heal;
 mod layers;
 mod lookout;
 mod metrics;
+mod nodes;
 mod rooms;
