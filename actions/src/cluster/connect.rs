@@ -142,6 +142,7 @@ VUmb5Dy6BcO1U88hjOE2poIwk0bwiskgLScGqJfCM8aK8wwl8wk=
             labels: Default::default(),
             timeout_s: 1,
             watch: false,
+            pools: Vec::new(),
             prometheus: None,
         }
     }

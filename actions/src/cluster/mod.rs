@@ -9,10 +9,12 @@ mod connect;
 mod kind;
 mod object;
 mod path;
+mod pool;
 
 pub use connect::install_tls;
 pub use kind::{KINDS, Kind, by_kind, by_word, nearest};
 pub use path::{is_dns_label, is_dns_subdomain};
+pub use pool::PoolConfig;
 
 pub(crate) use answer::chain;
 
@@ -53,6 +55,9 @@ pub struct ClusterConfig {
     /// right to list and watch both.
     #[serde(default)]
     pub watch: bool,
+    /// Objects that say how many nodes its pools have.
+    #[serde(default, rename = "pool")]
+    pub pools: Vec<PoolConfig>,
     /// Who has measured it; none: no forecasts, no conditions on metrics.
     pub prometheus: Option<PrometheusConfig>,
 }
@@ -222,6 +227,10 @@ impl Cluster {
     /// From config.
     pub fn labels(&self) -> &BTreeMap<String, String> {
         &self.0.config.labels
+    }
+    /// From config.
+    pub fn pools(&self) -> &[PoolConfig] {
+        &self.0.config.pools
     }
     /// Who has measured it.
     pub fn prometheus(&self) -> Result<&Prometheus, MetricError> {

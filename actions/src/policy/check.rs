@@ -27,7 +27,8 @@ const FUNCTIONS: &[&str] =
     &["contains", "double", "endsWith", "int", "matches", "size", "startsWith", "string"];
 
 /// Kinds that actions work on.
-const KINDS: &[&str] = &["CronJob", "DaemonSet", "Deployment", "Job", "Pod", "StatefulSet"];
+const KINDS: &[&str] =
+    &["CronJob", "DaemonSet", "Deployment", "Job", "MachineDeployment", "Pod", "Pool", "StatefulSet"];
 
 /// Kinds of identity.
 pub(super) const IDENTITY_KINDS: &[&str] =

@@ -21,7 +21,7 @@ mod selector;
 mod top;
 
 pub use self::forecast::{Expected, expected};
-pub(crate) use nodes::{Need, need};
+pub(crate) use nodes::{Need, need, nodes_of_pool};
 
 use crate::{
     cluster::{Cluster, ClusterError},

@@ -102,6 +102,13 @@ pub(crate) async fn need(
     Ok(Need { now: outlook.needed.0, then: outlook.needed.1, facts })
 }
 
+/// The nodes of a pool, by its name here.
+pub(crate) async fn nodes_of_pool(cluster: &Cluster, name: &str) -> Result<Vec<String>, ClusterError> {
+    let nodes = cluster.list("v1", "Node", None, None, None, READ).await?;
+    let pool = pools(&nodes, &[]).into_iter().find(|pool| pool.name == name);
+    Ok(pool.map(|pool| pool.names).unwrap_or_default())
+}
+
 /// MachineDeployments of Cluster API, each as what people type for it, by the names of their nodes. None where there is no Cluster API, or it is
 /// not ours to see.
 async fn deployments(cluster: &Cluster) -> Result<BTreeMap<String, String>, ClusterError> {
@@ -129,7 +136,13 @@ async fn look(cluster: &Cluster, days: u32, now: Timestamp) -> Result<Answer, Qu
     let ahead = Duration::from_secs(u64::from(days) * DAY_S);
     let outlooks: Vec<Outlook> =
         pools.iter().zip(past).map(|(pool, used)| Outlook::of(pool, used, ahead)).collect();
-    Ok(told(cluster.name(), days, &outlooks, &deployments, note))
+    let mut keepers = deployments;
+    for config in cluster.pools() {
+        let names = pools.iter().filter(|pool| pool.name == config.name).flat_map(|pool| &pool.names);
+        let typed = format!("pool/{} -n {}", config.name, config.namespace);
+        keepers.extend(names.map(|name| (name.clone(), typed.clone())));
+    }
+    Ok(told(cluster.name(), days, &outlooks, &keepers, note))
 }
 
 /// Requested cpu and memory of each pool, hour by hour; or a note why there is none.
@@ -232,7 +245,7 @@ fn told(
     cluster: &str,
     days: u32,
     outlooks: &[Outlook<'_>],
-    deployments: &BTreeMap<String, String>,
+    keepers: &BTreeMap<String, String>,
     note: Option<String>,
 ) -> Answer {
     let of = |used: f64, all: f64| {
@@ -273,10 +286,9 @@ fn told(
                 if more == 1 { "node" } else { "nodes" },
                 if pool.zones > 1 { "a zone and a node" } else { "a node" }
             ));
-            let kept: BTreeSet<&String> =
-                pool.names.iter().filter_map(|name| deployments.get(name)).collect();
-            for deployment in kept {
-                text.push(format!("To ask for them: `scale-nodes {deployment} -c {cluster} --days {days}`."));
+            let kept: BTreeSet<&String> = pool.names.iter().filter_map(|name| keepers.get(name)).collect();
+            for keeper in kept {
+                text.push(format!("To ask for them: `scale-nodes {keeper} -c {cluster} --days {days}`."));
             }
         }
         if outlook.misfits > 0 {

@@ -141,6 +141,7 @@ fn cluster(name: &str) -> ClusterConfig {
         labels: BTreeMap::new(),
         timeout_s: 5,
         watch: false,
+        pools: Vec::new(),
         prometheus: None,
     }
 }

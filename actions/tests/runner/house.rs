@@ -123,6 +123,7 @@ impl House {
             labels: [("production".to_string(), "true".to_string())].into(),
             timeout_s: 5,
             watch: false,
+            pools: Vec::new(),
             prometheus: None,
         };
         let clusters = Clusters::new(vec![config.clone()]);
@@ -137,6 +138,13 @@ impl House {
         house.config.prometheus = Some(config);
         house.clusters = Clusters::new(vec![house.config.clone()]);
         house
+    }
+
+    /// With a cluster that is configured otherwise.
+    pub fn configured(mut self, change: impl FnOnce(&mut ClusterConfig)) -> House {
+        change(&mut self.config);
+        self.clusters = Clusters::new(vec![self.config.clone()]);
+        self
     }
 
     /// A runner with its own connections, as another process would have, presumed dead after a second of silence.

@@ -123,3 +123,41 @@ async fn a_pool_never_shrinks_below_what_its_pods_need_nor_against_the_autoscale
     let said = refused("scale-nodes md/others").await;
     assert!(said.contains("others"), "{said}");
 }
+
+#[tokio::test]
+async fn a_pool_of_the_config_is_asked_for_where_its_object_says_the_number() {
+    const EKS: &str = "eks.services.k8s.aws/v1alpha1";
+    let house = pool("runner_nodes_config").await.configured(|config| {
+        // Nodes without a label of a provider are the pool `nodes`.
+        let pool = "name = 'nodes'\napi_version = 'eks.services.k8s.aws/v1alpha1'\nkind = 'Nodegroup'\nnamespace = 'shop'\n\
+            object = 'prod'\nnodes = '/spec/scalingConfig/desiredSize'\nready = '/status/ready'";
+        config.pools = vec![toml::from_str(pool).expect("a pool")];
+    });
+    house.practice.apply(json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "nodegroups.eks.services.k8s.aws"},
+        "spec": {"group": "eks.services.k8s.aws", "scope": "Namespaced", "names": {"plural": "nodegroups", "kind": "Nodegroup"},
+            "versions": [{"name": "v1alpha1", "served": true, "storage": true}]}}));
+    house.practice.settled().await;
+    let group = |wanted: u32| {
+        json!({"apiVersion": EKS, "kind": "Nodegroup", "metadata": {"name": "prod", "namespace": NAMESPACE},
+        "spec": {"scalingConfig": {"minSize": 1, "desiredSize": wanted}}, "status": {"ready": wanted}})
+    };
+    house.practice.apply(group(3));
+    let read = || house.practice.get(EKS, "Nodegroup", Some(NAMESPACE), "prod").expect("the group");
+    let _runner = house.runner("w1").await;
+    let id = house.ask("scale-nodes pool/nodes").await;
+    eventually("six nodes to be wanted", || async {
+        (read()["spec"]["scalingConfig"]["desiredSize"] == 6).then_some(())
+    })
+    .await;
+    let mut grown = read();
+    grown["status"]["ready"] = 6.into();
+    house.practice.apply(grown);
+    assert_eq!(house.end(id).await.0, RequestState::Succeeded, "{}", house.end(id).await.1);
+    assert_eq!(read()["spec"]["scalingConfig"]["minSize"], 1, "nothing else has changed");
+    let late = house.ask_with("scale-nodes pool/nodes 9", |plan| plan.verify.within_s = 1).await;
+    assert_eq!(house.end(late).await.0, RequestState::RolledBack);
+    assert_eq!(read()["spec"]["scalingConfig"]["desiredSize"], 6);
+    let said = plan(&house, "scale-nodes pool/spot").await.map(|plan| plan.summary).unwrap_err().to_string();
+    assert!(said.contains("names no pool spot; there are: nodes -n shop"), "{said}");
+}

@@ -150,6 +150,7 @@ pub fn config(name: &str, kubeconfig: &std::path::Path, timeout_s: u64) -> Clust
         labels: [("production".to_string(), "true".to_string())].into(),
         timeout_s,
         watch: false,
+        pools: Vec::new(),
         prometheus: None,
     }
 }

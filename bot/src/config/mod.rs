@@ -403,6 +403,9 @@ impl Raw {
             {
                 *path = base.join(&path);
             }
+            for pool in &cluster.pools {
+                pool.check().map_err(|why| format!("[[cluster.pool]] of {}: {why}", cluster.name))?;
+            }
             if let Some(prometheus) = &mut cluster.prometheus {
                 let wrong = |why| format!("[cluster.prometheus] of {}: {why}", cluster.name);
                 prometheus.check().map_err(wrong)?;
