@@ -15,6 +15,7 @@ pub mod database;
 pub mod discord;
 pub mod door;
 pub mod draw;
+pub mod drill;
 mod expected;
 pub mod external;
 pub mod grammar;

@@ -2,8 +2,8 @@
 //! does not wait.
 
 use crate::{
-    api, app::App, checkpoint, config::Config, console, database, discord, door::Rooms, external, healing,
-    inbox, intake, lookout, notice, outbox, prune, schedule, slack, watch,
+    api, app::App, checkpoint, config::Config, console, database, discord, door::Rooms, drill, external,
+    healing, inbox, intake, lookout, notice, outbox, prune, schedule, slack, watch,
 };
 use actions::{
     policy::PolicyHandle,
@@ -120,6 +120,7 @@ pub fn start(app: &App, tasks: &TaskTracker) {
     tasks.spawn(prune::work(app.clone()));
     healing::start(app, tasks);
     lookout::start(app, tasks);
+    tasks.spawn(drill::work(app.clone()));
     tasks.spawn(schedule::work(app.clone()));
     tasks.spawn(watch::work(app.clone()));
     if app.config.slack.is_some() {

@@ -2,6 +2,7 @@
 
 use crate::controllers::pod;
 use crate::demand::Demand;
+use crate::faults::STAGED;
 use crate::object::{self, annotation, at, list, text};
 use crate::quantity;
 use crate::store::Store;
@@ -20,6 +21,9 @@ fn chance(seed: &str, number: i64) -> f64 {
 pub(crate) const LOAD: &str = "practice.petrel.dev/load";
 /// What a request costs, in seconds of CPU.
 const COST: f64 = 0.002;
+/// Seconds until an answer on a usual day, and how much longer it takes over a slow network.
+const ANSWER: f64 = 0.04;
+const DELAY: f64 = 2.0;
 
 /// A container as the load model knows it. Read once, it can be asked for many moments.
 pub(crate) struct Meter {
@@ -30,6 +34,8 @@ pub(crate) struct Meter {
     pod: String,
     /// The workload's customers, and the share of them that this container answers.
     customers: Option<(Demand, f64)>,
+    /// Seconds until an answer.
+    takes: f64,
 }
 
 /// What a container does at one moment.
@@ -39,6 +45,8 @@ pub(crate) struct Use {
     pub bytes: f64,
     /// A second; none where its workload has no [`LOAD`].
     pub requests: Option<f64>,
+    /// How long each waits for its answer, in seconds.
+    pub takes: f64,
 }
 
 impl Meter {
@@ -52,6 +60,7 @@ impl Meter {
             fixed: annotation(pod, CPU).and_then(|value| quantity::parse(&value.into())),
             pod: object::name(pod).to_owned(),
             customers: customers(store, pod).filter(|_| is_first),
+            takes: ANSWER + if is_delayed(store, pod) { DELAY } else { 0.0 },
         }
     }
 
@@ -63,21 +72,26 @@ impl Meter {
             let level = demand.level(second);
             (level, demand.usual * level * share)
         });
-        let requests = answers.map(|(_, requests)| requests);
+        let (requests, takes) = (answers.map(|(_, requests)| requests), self.takes);
         if let Some(fixed) = self.fixed {
-            return Use { cores: fixed, bytes: memory * 0.6, requests };
+            return Use { cores: fixed, bytes: memory * 0.6, requests, takes };
         }
         if let Some((level, requests)) = answers {
             let busy = requests * COST * (1.0 + 0.1 * noise);
             let bytes = memory * (0.45 + 0.12 * level + 0.03 * noise);
-            return Use { cores: cpu * 0.02 + busy, bytes, requests: Some(requests) };
+            return Use { cores: cpu * 0.02 + busy, bytes, requests: Some(requests), takes };
         }
         // A daily wave around half of what was asked for, with noise per pod and half minute.
         let hour = (second as i64 % 86_400) as f64 / 3600.0;
         let wave = ((hour - 14.0) / 24.0 * std::f64::consts::TAU).cos();
         let share = (0.5 + 0.25 * wave + 0.2 * noise).max(0.02);
-        Use { cores: cpu * share, bytes: memory * (0.55 + 0.1 * wave + 0.05 * noise), requests }
+        Use { cores: cpu * share, bytes: memory * (0.55 + 0.1 * wave + 0.05 * noise), requests, takes }
     }
+}
+
+/// The network between customers and a workload is slow, as long as that is staged.
+fn is_delayed(store: &Store, pod: &Value) -> bool {
+    workload(store, pod).is_some_and(|workload| annotation(&workload, STAGED) == Some("network-delay"))
 }
 
 /// Who asks a pod's workload for answers, and the pod's share of them; none where the workload has no [`LOAD`].

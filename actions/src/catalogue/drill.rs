@@ -2,9 +2,9 @@
 //!
 //! What a fault changes is one field, named by [`Condition::Changed`]: the drill is over when somebody has changed it again and the
 //! rollout is complete. When that does not happen in time, or the drill is called off, the runner puts the field back, whatever else was
-//! changed meanwhile. A pod that is killed comes back by its controller.
+//! changed meanwhile. A pod that is killed comes back by its controller. Faults that only practice clusters have are in `drill_staged`.
 
-use super::{delete_pod, draft::while_it_moves, *};
+use super::{delete_pod, draft::while_it_moves, drill_staged, *};
 use draft::Draft;
 use jiff::SignedDuration;
 use ledger::{Condition, PatchKind, Risk};
@@ -14,6 +14,8 @@ use workload::{Subject, accept, text};
 /// A StatefulSet that is stuck in a broken rollout stays stuck when its template is put back, and a DaemonSet breaks every node.
 const WHY_NOT: &str = "cannot be given back for sure after a drill";
 const ACCEPTED: [&str; 1] = ["Deployment"];
+/// The same, and what stands for a machine and for the API server.
+const ANY: [&str; 3] = ["Deployment", "Node", "Namespace"];
 /// How long a drill may last.
 const LASTS: std::ops::RangeInclusive<i64> = 5..=3600;
 const USUAL: &str = "5m";
@@ -40,10 +42,9 @@ const FAULTS: [(&str, Fault); 4] = [
 impl Fault {
     fn read(word: &str) -> Result<Fault, String> {
         let known = FAULTS.iter().find(|(name, _)| *name == word);
-        known.map(|(_, fault)| *fault).ok_or_else(|| {
-            let names: Vec<&str> = FAULTS.iter().map(|(name, _)| *name).collect();
-            format!("'{}' is no fault; one of {}", word.escape_debug(), names.join(", "))
-        })
+        known
+            .map(|(_, fault)| *fault)
+            .ok_or_else(|| format!("'{}' is no fault; one of {}", word.escape_debug(), names().join(", ")))
     }
 
     /// The change of the first container, the field that tells whether it is still there, its value, and what happens in words. None for a
@@ -73,6 +74,12 @@ impl Fault {
     }
 }
 
+/// Of all faults.
+fn names() -> Vec<&'static str> {
+    let staged = drill_staged::STAGED.iter().map(|staged| staged.name);
+    FAULTS.iter().map(|(name, _)| *name).chain(staged).collect()
+}
+
 impl Action for Drill {
     fn name(&self) -> &'static str {
         "drill"
@@ -80,15 +87,15 @@ impl Action for Drill {
 
     fn command(&self) -> clap::Command {
         clap::Command::new("drill")
-            .about("Break a Deployment on purpose, to see whether it is healed; always given back")
+            .about("Break something on purpose, to see whether it is healed; always given back")
             .arg(
                 clap::Arg::new("fault")
                     .value_name("FAULT")
                     .required(true)
-                    .value_parser(FAULTS.map(|(name, _)| name))
+                    .value_parser(names())
                     .help("What goes wrong"),
             )
-            .arg(target_arg("The Deployment: deploy/<name>"))
+            .arg(target_arg("What is broken: deploy/<name>; on practice clusters also node/<name>, and ns/kube-system for the API server"))
             .arg(
                 clap::Arg::new("for")
                     .long("for")
@@ -100,10 +107,16 @@ impl Action for Drill {
     }
 
     fn parse(&self, matches: &clap::ArgMatches) -> Result<(Named, Value), String> {
-        let named = parse_accepted(matches, &ACCEPTED, WHY_NOT)?;
+        let named = parse_accepted(matches, &ANY, WHY_NOT)?;
         let word = |name: &str| matches.get_one::<String>(name).map(String::as_str).unwrap_or_default();
         let fault = word("fault");
-        Fault::read(fault)?;
+        match drill_staged::of(fault) {
+            Some(staged) => staged.is_of(&named.kind, &named.name)?,
+            None => {
+                Fault::read(fault)?;
+                accept(&named.kind, &ACCEPTED, WHY_NOT)?;
+            }
+        }
         Ok((named, json!({"fault": fault, "for_s": seconds(word("for"))?})))
     }
 
@@ -122,12 +135,15 @@ fn seconds(time: &str) -> Result<u32, String> {
 }
 
 async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
-    accept(&context.target.kind, &ACCEPTED, WHY_NOT).map_err(PlanError::Invalid)?;
     let word = context.parameters["fault"].as_str().unwrap_or_default();
-    let fault = Fault::read(word).map_err(PlanError::Invalid)?;
     let seconds = context.parameters["for_s"].as_i64().filter(|seconds| LASTS.contains(seconds));
     let within_s =
         seconds.ok_or_else(|| PlanError::Invalid("a drill lasts from 5 seconds to an hour".into()))? as u32;
+    if let Some(staged) = drill_staged::of(word) {
+        return drill_staged::plan(context, staged, within_s).await;
+    }
+    accept(&context.target.kind, &ACCEPTED, WHY_NOT).map_err(PlanError::Invalid)?;
+    let fault = Fault::read(word).map_err(PlanError::Invalid)?;
     let subject = Subject::read(&context).await?;
     if subject.is_paused() {
         return Err(PlanError::Invalid(format!(

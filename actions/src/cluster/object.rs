@@ -195,6 +195,12 @@ impl Cluster {
         Ok(answer["gitVersion"].as_str().unwrap_or("unknown").to_string())
     }
 
+    /// Whether it is a practice cluster, which can stage faults that no client can cause elsewhere.
+    pub(crate) async fn is_practice(&self) -> Result<bool, ClusterError> {
+        let answer = self.read("/version".into(), "the version").await?;
+        Ok(answer["gitCommit"] == "practice")
+    }
+
     async fn path_of(&self, object: &ObjectRef) -> Result<String, ClusterError> {
         path::path(
             &object.api_version,

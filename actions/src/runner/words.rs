@@ -102,6 +102,20 @@ pub(super) fn not_undone(plan: &Plan, because: &str, reason: &str) -> String {
 
 /// Verified badly and put back; `rollout` is what became of the putting back.
 pub(super) fn rolled_back(plan: &Plan, because: &str, rollout: Result<(), String>) -> String {
+    if plan.fault().is_some() {
+        // Nothing went wrong here: a drill ends like this when nobody has healed what it broke.
+        let ended = match because.strip_prefix("called off") {
+            Some(by) => format!("called off{by}"),
+            None => format!("nobody healed it within {} s", plan.verify.within_s),
+        };
+        return match rollout {
+            Ok(()) => format!("{ended}; the drill gave back what it had broken"),
+            Err(trouble) => format!(
+                "{ended}; the drill gave back what it had broken, but it has not settled: {trouble}. Look: {}",
+                look_at(plan)
+            ),
+        };
+    }
     let restored = if plan.prior.is_null() {
         "what was before is restored".to_string()
     } else {

@@ -2,6 +2,7 @@
 //! `application/problem+json` (RFC 9457) and say what to do.
 
 mod auth;
+mod drill;
 mod forecast;
 mod problem;
 mod wire;
@@ -52,6 +53,7 @@ pub fn router() -> Router<App> {
         .routes(routes!(cancel))
         .routes(routes!(clusters))
         .routes(routes!(entries))
+        .routes(routes!(drill::drill))
         .routes(routes!(forecast::forecast))
         .split_for_parts();
     api.route("/api/openapi.json", routing::get(move || std::future::ready(Json(description.clone()))))

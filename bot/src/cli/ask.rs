@@ -1,8 +1,8 @@
 //! `petrel ask "<command>"`: one line through the API, and with `--wait` what becomes of it.
 
-use super::print;
+use super::{api::Api, print};
 use crate::{card::Card, draw};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Value, json};
 use std::{process::ExitCode, time::Duration};
@@ -33,13 +33,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 impl Ask {
     /// 0: answered, or the request went well (or is under way, without `--wait`). 1: it did not. 2: it was not taken.
     pub async fn run(self) -> Result<ExitCode> {
-        let token = std::env::var("PETREL_TOKEN")
-            .context("PETREL_TOKEN is not set; it holds a token of the config's [[api.token]]")?;
-        let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(60))
-            .build()
-            .context("make an HTTP client")?;
-        let api = Api { http, base: format!("{}/api/v1", self.url.trim_end_matches('/')), token };
+        let api = Api::new(&self.url)?;
         let body = match self.command.as_slice() {
             [line] => json!({ "line": line }),
             words => json!({ "words": words }),
@@ -67,7 +61,7 @@ impl Ask {
             }
             tokio::time::sleep(LOOK_EVERY).await;
             // A replica may stop while we wait; the request goes on.
-            if let Ok((status, request)) = api.call(api.http.get(format!("{}/requests/{id}", api.base))).await
+            if let Ok((status, request)) = api.get(&format!("/requests/{id}")).await
                 && status.is_success()
             {
                 answer["request"] = request;
@@ -102,43 +96,4 @@ fn progress(card: &Card) -> String {
         step.unwrap_or_default(),
         text.unwrap_or_default()
     )
-}
-
-struct Api {
-    http: reqwest::Client,
-    base: String,
-    token: String,
-}
-
-impl Api {
-    async fn call(&self, call: reqwest::RequestBuilder) -> Result<(reqwest::StatusCode, Value)> {
-        let answer = call.bearer_auth(&self.token).send().await.context("ask Petrel")?;
-        let status = answer.status();
-        let value = answer
-            .json()
-            .await
-            .with_context(|| format!("{status}: the answer is not Petrel's; is --url right?"))?;
-        Ok((status, value))
-    }
-
-    /// A key may be sent again, so a busy or restarting Petrel is asked again for a while.
-    async fn insist(&self, key: &str, body: &Value) -> Result<(reqwest::StatusCode, Value)> {
-        let mut last = None;
-        for pause in [0, 200, 500, 1000, 2000] {
-            tokio::time::sleep(Duration::from_millis(pause)).await;
-            match self
-                .call(self.http.post(format!("{}/ask", self.base)).header("Idempotency-Key", key).json(body))
-                .await
-            {
-                Ok((status, answer)) if status != reqwest::StatusCode::SERVICE_UNAVAILABLE => {
-                    return Ok((status, answer));
-                }
-                other => last = Some(other),
-            }
-        }
-        match last {
-            Some(answer) => answer,
-            None => bail!("Petrel was not asked"),
-        }
-    }
 }

@@ -1,8 +1,10 @@
 //! `petrel`: what can be done on a command line.
 
+mod api;
 mod ask;
 mod audit;
 mod check;
+mod drill;
 mod explain;
 mod forecast;
 mod heal;
@@ -46,6 +48,9 @@ enum Command {
     /// Check, format and try healing rules
     #[command(subcommand)]
     Heal(heal::Heal),
+    /// Break things on purpose and see whether they are healed (its token in PETREL_TOKEN)
+    #[command(subcommand)]
+    Drill(drill::Drill),
     /// Print reference pages
     #[command(subcommand)]
     Docs(Docs),
@@ -116,6 +121,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Policy(policy) => policy.run().await,
         Command::Forecast(forecast) => forecast.run(),
         Command::Heal(heal) => heal.run(),
+        Command::Drill(drill) => drill.run().await,
         Command::Docs(Docs::Commands) => {
             print(&grammar::reference())?;
             Ok(ExitCode::SUCCESS)

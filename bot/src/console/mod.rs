@@ -11,6 +11,7 @@ mod audit;
 mod clusters;
 mod complete;
 pub mod draw;
+mod drills;
 mod guard;
 mod help;
 mod live;
@@ -49,6 +50,8 @@ pub fn router() -> Router<App> {
         .route("/events", get(live::events))
         .route("/requests", get(requests::list))
         .route("/requests/{id}", get(requests::one))
+        .route("/drills", get(drills::list))
+        .route("/drills/{id}", get(drills::one))
         .route("/clusters", get(clusters::list))
         .route("/audit", get(audit::list))
         .route("/help", get(help::page_of))

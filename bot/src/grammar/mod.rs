@@ -15,7 +15,7 @@ pub use tree::why;
 pub(crate) use tree::{BREAK_GLASS, CLUSTER, NAMESPACE, WHY};
 
 use crate::{card::Card, command::Command};
-use actions::query::Query;
+use actions::{cluster::by_word, query::Query};
 use clap::ArgMatches;
 use ledger::Target;
 use serde_json::Value;
@@ -166,8 +166,14 @@ fn understand(words: &[Word], context: &Context<'_>) -> Result<Line, Failed> {
         Entry::Action(action) => {
             let (named, parameters) = action.parse(inner).map_err(|message| Wrong::quoted(message, words))?;
             let cluster = cluster(inner, words, context)?;
-            let namespace = namespace(inner, context)
-                .ok_or_else(|| Wrong::missing("which namespace? Add -n NAMESPACE"))?;
+            let namespace = match by_word(&named.kind.to_ascii_lowercase()) {
+                // A node, say.
+                Some(kind) if !kind.namespaced => None,
+                _ => Some(
+                    namespace(inner, context)
+                        .ok_or_else(|| Wrong::missing("which namespace? Add -n NAMESPACE"))?,
+                ),
+            };
             let why = inner.get_one::<String>(WHY).cloned().filter(|why| !why.trim().is_empty());
             if break_glass && why.is_none() {
                 return Err(
@@ -178,10 +184,9 @@ fn understand(words: &[Word], context: &Context<'_>) -> Result<Line, Failed> {
                 break_glass.then_some(BREAK_GLASS),
                 &command,
                 inner,
-                Some((&cluster, Some(&namespace))),
+                Some((&cluster, namespace.as_deref())),
             );
-            let target =
-                Target { cluster, namespace: Some(namespace), kind: named.kind, name: named.name, uid: None };
+            let target = Target { cluster, namespace, kind: named.kind, name: named.name, uid: None };
             let dry_run = inner.get_flag(DRY_RUN);
             Ok(Line::Ask(AskLine {
                 action: action.name(),

@@ -35,6 +35,7 @@ const GRANTS: &[(&str, &str)] = &[
     ("storm", "select, insert, update"),
     ("brake", "select, insert, update"),
     ("attempt", "select, insert, update"),
+    ("drill", "select, insert"),
 ];
 
 /// The newest migration that this build knows.

@@ -21,6 +21,7 @@ pub(crate) mod work;
 pub(crate) use work::Work;
 
 use crate::cluster::{Cluster, State};
+use crate::faults::Faults;
 use crate::object;
 use crate::persist;
 use crate::resource::Resource;
@@ -60,6 +61,7 @@ pub(crate) struct Control<'a> {
     pub store: &'a mut Store,
     pub work: &'a mut Work,
     pub speed: Duration,
+    pub faults: &'a Faults,
 }
 
 impl Control<'_> {
@@ -85,7 +87,7 @@ pub(crate) async fn run(cluster: Arc<Cluster>) {
         let next = {
             let mut state = cluster.lock();
             (0..AT_ONCE)
-                .all(|_| step(&mut state, cluster.speed))
+                .all(|_| step(&mut state, cluster.speed, &cluster.faults))
                 .then(Instant::now)
                 .or_else(|| state.store.unseen.is_empty().then(|| state.work.next_timer()).flatten())
         };
@@ -110,12 +112,12 @@ pub(crate) async fn run(cluster: Arc<Cluster>) {
 }
 
 /// Does one task; false when there is none.
-pub(crate) fn step(state: &mut State, speed: Duration) -> bool {
+pub(crate) fn step(state: &mut State, speed: Duration, faults: &Faults) -> bool {
     for change in std::mem::take(&mut state.store.unseen) {
         route(&state.store, &mut state.work, &change);
     }
     let Some(task) = state.work.next(Instant::now()) else { return false };
-    let mut control = Control { store: &mut state.store, work: &mut state.work, speed };
+    let mut control = Control { store: &mut state.store, work: &mut state.work, speed, faults };
     let control = &mut control;
     match &task {
         Task::Deployment(place) => deployment::sync(control, place),

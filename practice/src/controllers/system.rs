@@ -2,14 +2,19 @@
 
 use super::{Control, pod};
 use crate::delete::Options;
-use crate::object::{self, is_deleting, list, set, text};
+use crate::faults::{STAGED, Staged};
+use crate::object::{self, annotation, is_deleting, list, set, text};
 use crate::store::{Key, Place};
 use crate::write::Writer;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
-/// A service account for a new namespace; the contents of one that goes.
+/// A service account for a new namespace; the contents of one that goes. `kube-system` says what is staged for the API server.
 pub(crate) fn namespace(control: &mut Control<'_>, name: &str) {
     let Some(namespace) = control.store.get("namespaces", "", name) else { return };
+    if name == "kube-system" {
+        control.faults.stage(Staged::of(annotation(&namespace, STAGED)));
+    }
     if !is_deleting(&namespace) {
         if control.store.get("serviceaccounts", name, "default").is_none() {
             let accounts = control.resource("serviceaccounts");
@@ -75,6 +80,8 @@ pub(crate) fn node(control: &mut Control<'_>, name: &str) {
         }
         return;
     };
+    stage(control, &node);
+    let Some(node) = control.store.get("nodes", "", name) else { return };
     let cordoned = node["spec"]["unschedulable"] == true;
     let mut taints: Vec<Value> = list(&node, &["spec", "taints"]).to_vec();
     let tainted = taints.iter().any(|taint| taint["key"] == KEY);
@@ -96,6 +103,38 @@ pub(crate) fn node(control: &mut Control<'_>, name: &str) {
     control.store.commit(&resource, Some(node), Some(new));
 }
 
+/// A node's kubelet falls silent, or it runs out of memory, as long as that is staged. (Its pods go on as they are.)
+fn stage(control: &mut Control<'_>, node: &Arc<Value>) {
+    let conditions = [
+        ("node-not-ready", "Ready", ["Unknown", "NodeStatusUnknown"], ["True", "KubeletReady"]),
+        (
+            "node-pressure",
+            "MemoryPressure",
+            ["True", "KubeletHasInsufficientMemory"],
+            ["False", "KubeletHasSufficientMemory"],
+        ),
+    ];
+    let (staged, mut status) = (annotation(node, STAGED), node["status"].clone());
+    for (fault, kind, bad, good) in conditions {
+        let is = list(node, &["status", "conditions"]).iter().find(|condition| condition["type"] == kind);
+        let is_staged = is.is_some_and(|condition| condition["reason"] == bad[1]);
+        if (staged == Some(fault)) != is_staged {
+            let [is, reason] = if is_staged { good } else { bad };
+            let words = match reason {
+                "NodeStatusUnknown" => "Kubelet stopped posting node status.",
+                "KubeletReady" => "kubelet is posting ready status",
+                "KubeletHasInsufficientMemory" => "kubelet has insufficient memory available",
+                _ => "kubelet has sufficient memory available",
+            };
+            pod::set_condition(&mut status, kind, is, reason, words);
+        }
+    }
+    if status != node["status"] {
+        let resource = control.resource("nodes");
+        control.store.put_status(&resource, node, status);
+    }
+}
+
 /// Every claim gets its volume at once.
 pub(crate) fn claim(control: &mut Control<'_>, place: &Place) {
     let Some(claim) = control.get("persistentvolumeclaims", place) else { return };
@@ -114,8 +153,7 @@ pub(crate) fn definition(control: &mut Control<'_>, name: &str) {
     let Some(definition) = control.store.get("customresourcedefinitions.apiextensions.k8s.io", "", name)
     else {
         let (plural, group) = name.split_once('.').unwrap_or((name, ""));
-        let left: Vec<std::sync::Arc<Value>> =
-            control.store.list(&format!("{plural}.{group}"), "").cloned().collect();
+        let left: Vec<Arc<Value>> = control.store.list(&format!("{plural}.{group}"), "").cloned().collect();
         control.store.drop_table(name, &left);
         return;
     };

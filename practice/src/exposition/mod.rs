@@ -65,7 +65,8 @@ pub(crate) fn page(cluster: &Cluster, now: f64) -> String {
     let (mut out, mut before) = (String::new(), "");
     for sample in &samples {
         if sample.name != before {
-            let kind = if sample.name.ends_with("_total") { "counter" } else { "gauge" };
+            let grows = ["_total", "_sum", "_count"].iter().any(|end| sample.name.ends_with(end));
+            let kind = if grows { "counter" } else { "gauge" };
             let _ = writeln!(out, "# TYPE {} {kind}", sample.name);
             before = sample.name;
         }

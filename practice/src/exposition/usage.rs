@@ -20,19 +20,23 @@ pub(super) struct Count {
     at: f64,
     pub cpu_seconds: f64,
     pub requests: f64,
+    /// That requests have waited for their answers.
+    pub seconds: f64,
 }
 
 impl Count {
     /// Nothing yet.
     pub fn from(at: f64) -> Count {
-        Count { at, cpu_seconds: 0.0, requests: 0.0 }
+        Count { at, cpu_seconds: 0.0, requests: 0.0, seconds: 0.0 }
     }
 
     /// Adds what has passed until a moment.
     pub fn add(&mut self, now: Use, at: f64) {
         let passed = (at - self.at).max(0.0);
         self.cpu_seconds += now.cores * passed;
-        self.requests += now.requests.unwrap_or(0.0) * passed;
+        let requests = now.requests.unwrap_or(0.0) * passed;
+        self.requests += requests;
+        self.seconds += requests * now.takes;
         self.at = self.at.max(at);
     }
 }
@@ -70,14 +74,29 @@ impl Running {
         all
     }
 
-    /// Its numbers.
+    /// Its numbers, of which there is a history.
     pub fn samples(&self, count: Count, now: Use) -> Vec<Sample> {
-        let sample = |(name, value)| Sample { name, labels: self.labels(name), value };
-        values(count, now).map(sample).collect()
+        values(count, now).map(|(name, value)| self.sample(name, value)).collect()
+    }
+
+    /// How long its requests took.
+    fn durations(&self, count: Count, now: Use) -> Vec<Sample> {
+        let all = [
+            ("http_request_duration_seconds_sum", count.seconds),
+            ("http_request_duration_seconds_count", count.requests),
+        ];
+        all.into_iter()
+            .filter(|_| now.requests.is_some())
+            .map(|(name, value)| self.sample(name, value))
+            .collect()
+    }
+
+    fn sample(&self, name: &'static str, value: f64) -> Sample {
+        Sample { name, labels: self.labels(name), value }
     }
 
     fn labels(&self, name: &str) -> Vec<(&'static str, String)> {
-        if name != REQUESTS {
+        if !name.starts_with("http_request") {
             return self.labels.clone();
         }
         let mut labels = self.labels[..2].to_vec();
@@ -106,6 +125,7 @@ pub(crate) fn samples(store: &Store, counters: &mut Counters, at: f64) -> Vec<Sa
         let mut count = counters.0.get(&container.key).copied().unwrap_or(Count::from(at));
         count.add(now, at);
         out.extend(container.samples(count, now));
+        out.extend(container.durations(count, now));
         alive.insert(container.key, count);
     }
     counters.0 = alive;

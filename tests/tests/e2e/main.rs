@@ -8,6 +8,7 @@ mod crash;
 mod demo;
 mod docs;
 mod doors;
+mod drill;
 mod faults;
 mod heal;
 mod layers;

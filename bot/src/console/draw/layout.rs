@@ -13,14 +13,16 @@ use maud::{DOCTYPE, Markup, html};
 pub enum Here {
     Room,
     Requests,
+    Drills,
     Clusters,
     Audit,
     Help,
 }
 
-const MENU: [(Here, &str, &str); 5] = [
+const MENU: [(Here, &str, &str); 6] = [
     (Here::Room, "/", "Room"),
     (Here::Requests, "/requests", "Requests"),
+    (Here::Drills, "/drills", "Drills"),
     (Here::Clusters, "/clusters", "Clusters"),
     (Here::Audit, "/audit", "Audit"),
     (Here::Help, "/help", "Help"),

@@ -1,6 +1,7 @@
 //! Pure drawing: values in, HTML out. No page here asks the database or the time.
 
 pub mod card;
+pub mod drill;
 pub mod icon;
 pub mod layout;
 pub mod message;

@@ -100,7 +100,8 @@ impl Files {
             "\nTry as ann\n  \
              top pods -n shop -c prod-eu\n  \
              scale deploy/checkout 5 -n shop -c prod-eu --why \"sale tonight\"            (bob or cat approves)\n  \
-             set-image deploy/cart cart=shop/cart:nope -n shop -c staging --why \"a typo\"  (watch it being undone)\n\
+             set-image deploy/cart cart=shop/cart:nope -n shop -c staging --why \"a typo\"  (watch it being undone)\n  \
+             drill crash-loop deploy/cart -n shop -c staging --why \"are we woken?\"     (watch it being healed; then look at Drills)\n\
              \nIn half a minute something breaks in prod-eu: stay in the room, and click.\n",
         );
         text.push_str(&format!("\nEverything is kept in {}. Ctrl-C stops it.\n", self.folder.display()));
@@ -189,6 +190,8 @@ labels = { cluster = "prod-eu" }
 [[cluster]]
 name = "staging"
 kubeconfig = "staging.kubeconfig"
+# Petrel itself looks out for trouble there; in prod-eu Prometheus does.
+watch = true
 
 [cluster.prometheus]
 url = "PROMETHEUS"
@@ -197,11 +200,14 @@ labels = { cluster = "staging" }
 [[room]]
 place = "console:ops"
 notices = ["incidents", "break-glass", "unknown"]
+notice_clusters = ["prod-eu"]
 
 [[room]]
 place = "console:staging"
 cluster = "staging"
 namespace = "shop"
+notices = ["incidents"]
+notice_clusters = ["staging"]
 
 # Alertmanager tells what happens here, at /hook/alertmanager/prom.
 [[intake]]
@@ -216,13 +222,21 @@ rooms = { "#ops" = "console:ops" }
 "##;
 
 const RULES: &str = r##"# What Petrel asks for when something happens. Edit it as you like: it is read again when it changes, and a mistake leaves the old
-# rules in force. Policy decides what becomes of it; here, one click of anybody's.
+# rules in force. Policy decides what becomes of it: in prod-eu it needs one click of anybody's, in staging none.
 
 rule "a bad release goes back" {
   on alert "KubePodCrashLooping" where namespace == "shop"
   then [ rollback(workload) ]
   verify within 3m { alert resolved, rollout healthy }
   else [ escalate("#ops") ]
+}
+
+# What Petrel sees in staging by itself. (recommendations never had a release that worked.)
+rule "a bad release goes back in staging" {
+  on event "CrashLoopBackOff" where namespace == "shop" and workload != "recommendations"
+  then [ rollback(workload) ]
+  verify within 3m { alert resolved, rollout healthy }
+  else [ escalate("console:staging") ]
 }
 "##;
 
@@ -271,9 +285,9 @@ decide = "refuse"
 message = "Scaling to zero takes the service down. If that is meant: break-glass."
 
 [[rule]]
-name = "what an alert asks for needs one click"
+name = "what an alert asks for in production needs one click"
 action = "*"
-when = '"machines" in actor.groups'
+when = '"machines" in actor.groups && cluster.labels.production == "true"'
 decide = "approve"
 votes = 1
 from = ["oncall", "approvers"]
