@@ -1,9 +1,14 @@
-//! Forecasts in chat, of what a real Prometheus has measured.
+//! Forecasts in chat and for autoscalers, of what a real Prometheus has measured.
 
-use std::{f64::consts::TAU, fmt::Write, io::Write as _, time::Duration};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
+use serde_json::Value;
+use std::{f64::consts::TAU, fmt::Write, io::Write as _, path::Path, time::Duration};
 use tests::{
     console::Console,
     door::{BySlack, Door},
+    process::program,
     prometheus::Prometheus,
     slack::channel_id,
     wait,
@@ -40,16 +45,22 @@ fn past(namespace: &str) -> String {
 
 /// A world whose Petrel also knows its cluster as `measured`, by a Prometheus with this past.
 async fn measured(world: &mut World) -> Prometheus {
+    let prometheus = known(world, "").await;
+    world.start().await.expect("a replica");
+    prometheus
+}
+
+/// The same before it starts, with further text for its config.
+async fn known(world: &World, more: &str) -> Prometheus {
     let prometheus = Prometheus::with_past(&past(&world.cluster.namespace)).await.expect("a prometheus");
     let mut config = std::fs::OpenOptions::new().append(true).open(world.config()).expect("the config");
     write!(
         config,
-        "\n[[cluster]]\nname = \"measured\"\nkubeconfig = \"{}\"\n[cluster.prometheus]\nurl = \"{}\"\n",
+        "\n[[cluster]]\nname = \"measured\"\nkubeconfig = \"{}\"\n[cluster.prometheus]\nurl = \"{}\"\n{more}",
         world.cluster.kubeconfig.display(),
         prometheus.url
     )
     .expect("written");
-    world.start().await.expect("a replica");
     prometheus
 }
 
@@ -110,4 +121,75 @@ async fn a_forecast_in_chat_has_its_numbers_its_reasons_and_its_picture() {
             .then_some(())
     })
     .await;
+}
+
+/// Writes the files of `[external_metrics]`; what a cluster's API server shows of itself, and the authority that it trusts.
+fn certificates(folder: &Path) -> (reqwest::Identity, reqwest::Certificate) {
+    let mut parameters = CertificateParams::default();
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority =
+        CertifiedIssuer::self_signed(parameters, KeyPair::generate().expect("a key")).expect("an authority");
+    let sign = |name: &str, purpose: ExtendedKeyUsagePurpose| {
+        let mut parameters = CertificateParams::new(vec!["localhost".to_string()]).expect("a name");
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        parameters.extended_key_usages = vec![purpose];
+        let key = KeyPair::generate().expect("a key");
+        (parameters.signed_by(&key, &authority).expect("a certificate").pem(), key.serialize_pem())
+    };
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("a file");
+    let (certificate, key) = sign("petrel", ExtendedKeyUsagePurpose::ServerAuth);
+    write("tls.crt", &certificate);
+    write("tls.key", &key);
+    write("ca.crt", &authority.pem());
+    let (certificate, key) = sign("front-proxy-client", ExtendedKeyUsagePurpose::ClientAuth);
+    let identity =
+        reqwest::Identity::from_pem(format!("{certificate}{key}").as_bytes()).expect("an identity");
+    (identity, reqwest::Certificate::from_pem(authority.pem().as_bytes()).expect("an authority"))
+}
+
+/// What `petrel check` prints about external metrics.
+async fn checked(world: &World) -> String {
+    let config = world.config().to_str().expect("utf-8 path");
+    let run = tokio::process::Command::new(program("petrel")).args(["check", "--config", config]).output();
+    let printed = String::from_utf8_lossy(&run.await.expect("petrel check").stdout).into_owned();
+    let lines = printed.lines().filter(|line| line.contains("external metrics"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clusters_api_server_reads_forecasts_over_tls() {
+    if !Prometheus::is_installed() {
+        return eprintln!("skipped: prometheus and promtool are not installed (./dev test installs them)");
+    }
+    let mut world = World::new().await.expect("a world");
+    world.cluster.deployment("checkout", 2).await.expect("a deployment");
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
+    let more = format!(
+        "[external_metrics]\nlisten = \"127.0.0.1:{port}\"\ncluster = \"measured\"\ncert_file = \"tls.crt\"\nkey_file = \"tls.key\"\n\
+         client_ca_file = \"ca.crt\"\nallowed_names = [\"front-proxy-client\"]\n"
+    );
+    let _prometheus = known(&world, &more).await;
+    let folder = world.config().parent().expect("a folder").to_path_buf();
+    let said = checked(&world).await;
+    assert!(said.contains("ca.crt") && said.contains("docs/METRICS.md"), "{said}");
+    let (identity, authority) = certificates(&folder);
+    let said = checked(&world).await;
+    assert!(said.starts_with("ok ") && said.contains("its certificates can be used"), "{said}");
+    world.start().await.expect("a replica");
+
+    let client =
+        reqwest::Client::builder().tls_certs_only([authority]).identity(identity).build().expect("a client");
+    let path = format!(
+        "apis/external.metrics.k8s.io/v1beta1/namespaces/{}/petrel_forecast",
+        world.cluster.namespace
+    );
+    let url = format!(
+        "https://localhost:{port}/{path}?labelSelector=workload%3Dcheckout%2Cmetric%3Dcpu%2Cahead%3D24h"
+    );
+    let answer = client.get(url).send().await.expect("an answer");
+    let list: Value = answer.json().await.expect("JSON");
+    let value = list["items"][0]["value"].as_str().unwrap_or_else(|| panic!("{list:#}"));
+    let cores = value.trim_end_matches('m').parse::<f64>().expect("a number") / 1000.0;
+    assert!((1.5..1.8).contains(&cores), "1.2 cores and a third are 1.6: {list:#}");
 }
