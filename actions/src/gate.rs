@@ -1,7 +1,7 @@
 //! The one gate. Plan, policy, one transaction. Everything that changes a cluster passes here, whoever asked.
 
 use crate::{
-    catalogue::{self, PlanContext},
+    catalogue::{self, PlanContext, PlanError},
     cluster::{Cluster, Clusters},
     identity,
     policy::{Explained, Facts, Policy, PolicyHandle, Who, refused_by, which},
@@ -39,8 +39,10 @@ pub enum Submitted {
         /// False: this key was known, and this is what it made then.
         fresh: bool,
     },
-    /// No plan could be made (no such target, invalid, nothing to do, cluster down); recorded, for people to read.
+    /// No plan could be made (no such target, invalid, cluster down); recorded, for people to read.
     NoPlan(String),
+    /// It is so already; recorded, for people to read.
+    Nothing(String),
     /// A stranger, or an action nobody knows.
     Refused(Refusal),
 }
@@ -72,6 +74,7 @@ struct Planned {
 /// Why it did not.
 enum Rejected {
     NoPlan(String),
+    Nothing(String),
     Refused(Refusal),
 }
 
@@ -173,7 +176,7 @@ impl Gate {
                 let explained = policy.decide(facts);
                 Ok((plan, explained))
             }
-            Err(Rejected::NoPlan(why)) => Err(why),
+            Err(Rejected::NoPlan(why) | Rejected::Nothing(why)) => Err(why),
             Err(Rejected::Refused(refusal)) => Err(refusal.to_string()),
         })
     }
@@ -379,6 +382,7 @@ impl Gate {
         let (planned, activity) = tokio::join!(planning, counting);
         let (plan, activity) = match planned {
             Ok(Ok(plan)) => (plan, activity?),
+            Ok(Err(error @ PlanError::Nothing(_))) => return Ok(Err(Rejected::Nothing(error.to_string()))),
             Ok(Err(error)) => return Ok(Err(Rejected::NoPlan(error.to_string()))),
             Err(_) => {
                 let (name, limit) = (cluster.name(), PLAN_DEADLINE.as_secs());
@@ -394,7 +398,7 @@ impl Gate {
     /// Nothing came of an ask: that is recorded too.
     async fn reject(&self, ask: &Ask, rejected: Rejected, now: Timestamp) -> Result<Submitted, LedgerError> {
         let because = match &rejected {
-            Rejected::NoPlan(why) => why.clone(),
+            Rejected::NoPlan(why) | Rejected::Nothing(why) => why.clone(),
             Rejected::Refused(refusal) => refusal.to_string(),
         };
         let target = ask.target.to_string();
@@ -402,6 +406,7 @@ impl Gate {
         self.ledger.record("ask.rejected", ask.actor.as_str(), None, &body, now).await?;
         Ok(match rejected {
             Rejected::NoPlan(why) => Submitted::NoPlan(why),
+            Rejected::Nothing(why) => Submitted::Nothing(why),
             Rejected::Refused(refusal) => Submitted::Refused(refusal),
         })
     }

@@ -9,8 +9,10 @@
 mod autoscaler;
 pub mod catalogue;
 pub mod cluster;
+pub mod evidence;
 pub mod gate;
 pub mod identity;
+pub mod lines;
 pub mod lookout;
 pub mod metric;
 pub mod owner;

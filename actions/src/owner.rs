@@ -1,7 +1,7 @@
 //! What alerts do not say: whose a pod is, where it runs, and how many replicas a workload has.
 
 use crate::{
-    catalogue::controller,
+    catalogue::{controller, pods_of},
     cluster::{Cluster, ClusterError, by_word},
 };
 use ledger::ObjectRef;
@@ -47,6 +47,41 @@ pub(crate) fn home(pod: &Value) -> Home {
     Home { workload, node: pod["spec"]["nodeName"].as_str().map(String::from) }
 }
 
+/// Kinds of workload that have an object of this name.
+pub async fn called(
+    cluster: &Cluster,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<Vec<&'static str>, ClusterError> {
+    const KINDS: [&str; 5] = ["Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job"];
+    let asked = KINDS.into_iter().map(|kind| async move {
+        let Some(object) = object(namespace, kind, name) else { return Ok(None) };
+        match cluster.get(&object).await {
+            Ok(_) => Ok(Some(kind)),
+            // What we may not see we may not change either.
+            Err(ClusterError::NotFound { .. } | ClusterError::Forbidden { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    });
+    Ok(futures::future::try_join_all(asked).await?.into_iter().flatten().collect())
+}
+
+/// A pod of a workload that runs, the first by name.
+pub async fn running_pod(
+    cluster: &Cluster,
+    namespace: Option<&str>,
+    kind: &str,
+    name: &str,
+) -> Result<Option<String>, ClusterError> {
+    let Some(reference) = object(namespace, kind, name) else { return Ok(None) };
+    let seen = cluster.get(&reference).await?;
+    let pods = pods_of(cluster, &reference, &seen).await?;
+    let running = pods
+        .iter()
+        .filter(|pod| pod["status"]["phase"] == "Running" && pod["metadata"]["deletionTimestamp"].is_null());
+    Ok(running.filter_map(|pod| pod["metadata"]["name"].as_str()).min().map(String::from))
+}
+
 /// Replicas that are wanted of a workload; None of a kind that has none.
 pub async fn replicas(
     cluster: &Cluster,
@@ -77,7 +112,7 @@ pub async fn status(
     Ok(found.and_then(|one| one["status"].as_str()).map(String::from))
 }
 
-fn object(namespace: Option<&str>, kind: &str, name: &str) -> Option<ObjectRef> {
+pub(crate) fn object(namespace: Option<&str>, kind: &str, name: &str) -> Option<ObjectRef> {
     let kind = by_word(&kind.to_ascii_lowercase())?;
     Some(ObjectRef {
         api_version: kind.api_version.into(),

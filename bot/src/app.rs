@@ -4,8 +4,11 @@ use crate::{config::Config, healing::RulesHandle, intake::Rates, metrics::Metric
 use actions::{cluster::Clusters, gate::Gate, policy::PolicyHandle};
 use ledger::{Ledger, Wake};
 use std::{collections::BTreeMap, sync::Arc};
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
+
+/// Commands of rules that one replica runs at once: an alert storm does not become a storm of processes.
+const SCRIPTS_AT_ONCE: usize = 4;
 
 /// Everything a door needs; cheap to clone.
 #[derive(Clone)]
@@ -28,6 +31,8 @@ pub struct App {
     pub wakes: broadcast::Sender<Wake>,
     /// What intakes may still send.
     pub rates: Arc<Rates>,
+    /// Commands of rules that may run at once.
+    pub scripts: Arc<Semaphore>,
     /// Of this process.
     pub metrics: Arc<Metrics>,
     /// What clusters have, for completion.
@@ -54,6 +59,7 @@ impl App {
             worker: worker_name(),
             wakes,
             rates: Arc::default(),
+            scripts: Arc::new(Semaphore::new(SCRIPTS_AT_ONCE)),
             metrics,
             names: Names::default(),
             stop,

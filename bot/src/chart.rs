@@ -47,20 +47,21 @@ pub enum Theme {
 /// The picture could not be drawn.
 #[derive(Debug, thiserror::Error)]
 #[error("draw a chart: {0}")]
-pub struct NotDrawn(String);
+pub struct NotDrawn(pub(crate) String);
 
-struct Colours {
-    background: RGBColor,
-    text: RGBColor,
-    grid: RGBColor,
-    history: RGBColor,
-    ahead: RGBColor,
-    capacity: RGBColor,
-    proposal: RGBColor,
+/// What is drawn in which colour.
+pub(crate) struct Colours {
+    pub background: RGBColor,
+    pub text: RGBColor,
+    pub grid: RGBColor,
+    pub history: RGBColor,
+    pub ahead: RGBColor,
+    pub capacity: RGBColor,
+    pub proposal: RGBColor,
 }
 
 impl Theme {
-    fn colours(self) -> Colours {
+    pub(crate) fn colours(self) -> Colours {
         match self {
             Theme::Light => Colours {
                 background: RGBColor(255, 255, 255),
@@ -94,9 +95,7 @@ impl Chart<'_> {
 
     /// As SVG text that is light or dark as its reader's ground is.
     pub fn adaptive_svg(&self) -> Result<String, NotDrawn> {
-        let text = self.svg(Theme::Light)?;
-        let (head, drawing) = text.split_once('>').ok_or_else(|| NotDrawn("an SVG without a head".into()))?;
-        Ok(format!("{head}><style>@media (prefers-color-scheme: dark) {{{}}}</style>{drawing}", dark_rules()))
+        adaptive(&self.svg(Theme::Light)?)
     }
 
     /// As a PNG file.
@@ -104,13 +103,7 @@ impl Chart<'_> {
         let (width, height) = SIZE;
         let mut pixels = vec![0; (width * height * 3) as usize];
         self.draw(&BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area(), theme)?;
-        let mut file = Vec::new();
-        let mut encoder = png::Encoder::new(&mut file, width, height);
-        encoder.set_color(png::ColorType::Rgb);
-        encoder.set_depth(png::BitDepth::Eight);
-        let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels));
-        written.map_err(|error| NotDrawn(error.to_string()))?;
-        Ok(file)
+        encode(&pixels, SIZE)
     }
 
     /// Where the drawn part of the history begins.
@@ -278,7 +271,7 @@ fn thinned(values: &[f64], first: usize) -> Vec<(f64, f64)> {
 }
 
 /// `1.5 k`, `20 M`, `0.25`.
-fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     let (scaled, unit) = match value.abs() {
         size if size >= 1e12 => return format!("{value:.1e}"),
         size if size >= 1e9 => (value / 1e9, " G"),
@@ -292,7 +285,24 @@ fn short(value: f64) -> String {
 }
 
 /// The font that comes along: pictures look the same wherever Petrel runs, and need no font of the system.
-fn with_font() -> Result<(), NotDrawn> {
+/// A light picture that is dark where its reader's ground is.
+pub(crate) fn adaptive(svg: &str) -> Result<String, NotDrawn> {
+    let (head, drawing) = svg.split_once('>').ok_or_else(|| NotDrawn("an SVG without a head".into()))?;
+    Ok(format!("{head}><style>@media (prefers-color-scheme: dark) {{{}}}</style>{drawing}", dark_rules()))
+}
+
+/// Pixels, three bytes each, as a PNG file.
+pub(crate) fn encode(pixels: &[u8], (width, height): (u32, u32)) -> Result<Vec<u8>, NotDrawn> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(pixels));
+    written.map_err(|error| NotDrawn(error.to_string()))?;
+    Ok(file)
+}
+
+pub(crate) fn with_font() -> Result<(), NotDrawn> {
     static FONT: OnceLock<bool> = OnceLock::new();
     let there =
         FONT.get_or_init(|| register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular()).is_ok());

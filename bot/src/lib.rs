@@ -34,6 +34,7 @@ pub mod prune;
 pub mod schedule;
 pub mod script;
 pub mod serve;
+mod sketch;
 pub mod slack;
 mod tried;
 pub mod visible;

@@ -215,7 +215,7 @@ async fn ask(app: &App, caller: &Caller, line: AskLine, text: &str) -> Result<Re
     let ask = ask_of(caller, line, text);
     match app.gate.submit(ask, caller.now).await? {
         Submitted::Request { request, .. } => Ok(Reply::Request(request)),
-        Submitted::NoPlan(why) => Ok(Reply::trouble(Card {
+        Submitted::NoPlan(why) | Submitted::Nothing(why) => Ok(Reply::trouble(Card {
             text: Some("Nothing was changed.".into()),
             cluster: Some(draw::badge(&target.cluster, &app.labels(&target.cluster))),
             footer: Some(canonical),

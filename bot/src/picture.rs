@@ -3,7 +3,8 @@
 use crate::{
     app::App,
     card::Picture,
-    chart::{Chart, Theme},
+    chart::{Chart, NotDrawn, Theme},
+    sketch::Sketch,
 };
 use actions::query::Plot;
 use jiff::Timestamp;
@@ -42,10 +43,15 @@ pub async fn of_request(app: &App, request: &Request) -> Option<Picture> {
     }
 }
 
+/// The same of a sketch, under this id.
+pub async fn keep_sketch(id: PictureId, ledger: &Ledger, sketch: Sketch, now: Timestamp) -> Option<Picture> {
+    let alt = sketch.alt();
+    keep_drawn(id, ledger, alt, now, move || Ok((sketch.adaptive_svg()?, sketch.png(Theme::Light)?))).await
+}
+
 async fn keep_as(id: PictureId, ledger: &Ledger, plot: Plot, now: Timestamp) -> Option<Picture> {
     let alt = plot.alt.clone();
-    // Drawing takes some tens of milliseconds, which the async threads are not for.
-    let drawn = tokio::task::spawn_blocking(move || {
+    keep_drawn(id, ledger, alt, now, move || {
         let chart = Chart {
             title: &plot.title,
             series: &plot.series,
@@ -54,9 +60,20 @@ async fn keep_as(id: PictureId, ledger: &Ledger, plot: Plot, now: Timestamp) -> 
             proposal: &plot.proposal,
         };
         // A chat's ground nobody can tell; light is readable on both.
-        Ok::<_, crate::chart::NotDrawn>((chart.adaptive_svg()?, chart.png(Theme::Light)?))
-    });
-    let (svg, png) = match drawn.await {
+        Ok((chart.adaptive_svg()?, chart.png(Theme::Light)?))
+    })
+    .await
+}
+
+async fn keep_drawn(
+    id: PictureId,
+    ledger: &Ledger,
+    alt: String,
+    now: Timestamp,
+    draw: impl FnOnce() -> Result<(String, Vec<u8>), NotDrawn> + Send + 'static,
+) -> Option<Picture> {
+    // Drawing takes some tens of milliseconds, which the async threads are not for.
+    let (svg, png) = match tokio::task::spawn_blocking(draw).await {
         Ok(Ok(both)) => both,
         Ok(Err(error)) => {
             tracing::warn!(%error, "a card goes without its picture");

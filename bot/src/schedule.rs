@@ -158,7 +158,9 @@ pub async fn run(
             tracing::warn!(why, schedule = scheduled.name, "policy refuses what is scheduled");
         }
         Submitted::Request { request, .. } => show(app, scheduled, &request, renewed, now).await?,
-        Submitted::NoPlan(why) => tracing::info!(why, schedule = scheduled.name, "nothing came of it"),
+        Submitted::NoPlan(why) | Submitted::Nothing(why) => {
+            tracing::info!(why, schedule = scheduled.name, "nothing came of it")
+        }
         Submitted::Refused(refusal) => {
             tracing::warn!(%refusal, schedule = scheduled.name, "a scheduled line was refused");
         }

@@ -1,10 +1,16 @@
-//! Programs that rules run: in the sandbox, each with an entry in the record. The entry has digests, never the output: that may hold
-//! anything.
+//! Programs that rules run: in the sandbox or in a pod, each with an entry in the record. The entry has digests, never the output: that
+//! may hold anything.
 
+use actions::cluster::{Bounds, Cluster, ClusterError};
 use jiff::Timestamp;
-use ledger::{Actor, Ledger, LedgerError};
+use ledger::{Actor, Ledger, LedgerError, ObjectRef};
 use sandbox::{Ended, Ran, Sandbox, Standing};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::time::{Duration, Instant};
+
+/// In a pod, as the sandbox has it by default.
+const IN_POD: Bounds = Bounds { takes: Duration::from_secs(4), prints: 64 << 10 };
 
 /// Why there is no output to read from.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +24,9 @@ pub enum ScriptError {
     /// It ran and did not end well.
     #[error("the command {}", ended(.0))]
     Ended(Ended),
+    /// It did not run in the pod, or did not end well there.
+    #[error(transparent)]
+    Pod(#[from] ClusterError),
     /// It may not run unrecorded.
     #[error(transparent)]
     Record(#[from] LedgerError),
@@ -45,6 +54,52 @@ pub async fn output(
         Ended::Exited(0) => Ok(ran.stdout.text()),
         other => Err(ScriptError::Ended(other)),
     }
+}
+
+/// A container.
+pub struct Place<'a> {
+    /// Where the pod is.
+    pub cluster: &'a Cluster,
+    /// Of the pod.
+    pub namespace: &'a str,
+    /// Its name.
+    pub pod: &'a str,
+    /// None: the pod has only one.
+    pub container: Option<&'a str>,
+}
+
+/// What a command prints in a container when it ends well. The line is split as a shell would split it; there is no shell.
+pub async fn output_in_pod(
+    ledger: &Ledger,
+    place: Place<'_>,
+    actor: &Actor,
+    line: &str,
+) -> Result<String, ScriptError> {
+    let words = shell_words::split(line)?;
+    let (now, began) = (Timestamp::now(), Instant::now());
+    let pod = ObjectRef {
+        api_version: "v1".into(),
+        kind: "Pod".into(),
+        namespace: Some(place.namespace.into()),
+        name: place.pod.into(),
+        uid: None,
+    };
+    let ran = place.cluster.exec(&pod, place.container, &words, IN_POD).await;
+    let mut body = json!({
+        "command": line, "cluster": place.cluster.name(), "namespace": place.namespace, "pod": place.pod,
+        "container": place.container, "duration_ms": began.elapsed().as_millis() as u64,
+    });
+    match &ran {
+        Ok(ran) => {
+            body["code"] = ran.code.into();
+            let both = Sha256::new().chain_update(&ran.stdout).chain_update(&ran.stderr);
+            body["output_sha256"] = hex::encode(both.finalize()).into();
+            body["output_bytes"] = (ran.stdout.len() + ran.stderr.len()).into();
+        }
+        Err(error) => body["why"] = error.to_string().into(),
+    }
+    ledger.record("script.ran", actor.as_str(), None, &body, now).await?;
+    Ok(ran?.output()?)
 }
 
 /// What the record keeps of a run.

@@ -222,7 +222,7 @@ async fn ask(
             tracing::warn!(%refusal, line, "the forecast may not ask");
             Asked::Refused(refusal)
         }
-        Submitted::NoPlan(why) => {
+        Submitted::NoPlan(why) | Submitted::Nothing(why) => {
             tracing::info!(why, line, "an ask of the forecast came to nothing");
             Asked::NoPlan
         }

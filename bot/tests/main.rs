@@ -2,6 +2,7 @@
 
 mod api;
 mod chat;
+mod conditions;
 mod console;
 mod discord;
 mod doors;
@@ -10,6 +11,7 @@ mod external;
 mod grammar;
 mod healing;
 mod people;
+mod replay;
 mod schedule;
 mod script;
 mod slack;

@@ -2,6 +2,7 @@
 
 mod ceiling;
 mod chat;
+mod healing;
 mod migration;
 mod people;
 mod private;

@@ -3,6 +3,7 @@
 use crate::audit::Trail;
 use crate::auth::Tokens;
 use crate::controllers::Work;
+use crate::exec::Programs;
 use crate::exposition::Counters;
 use crate::faults::Faults;
 use crate::store::Store;
@@ -26,6 +27,7 @@ pub(crate) struct Cluster {
     pub tokens: Tokens,
     pub admin_token: String,
     pub faults: Faults,
+    pub programs: Programs,
     /// Of the metrics that only grow.
     pub counters: Mutex<Counters>,
     state: Mutex<State>,
@@ -55,6 +57,7 @@ impl Cluster {
             tokens,
             admin_token,
             faults: Faults::default(),
+            programs: Programs::default(),
             counters: Mutex::default(),
             state: Mutex::new(state),
             wake: Notify::new(),

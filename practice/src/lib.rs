@@ -13,6 +13,7 @@ mod defaults;
 mod delete;
 mod demand;
 mod discovery;
+mod exec;
 mod exposition;
 mod failure;
 mod faults;
@@ -37,6 +38,7 @@ mod watch;
 mod write;
 
 pub use audit::Audited;
+pub use exec::{Exec, Executed};
 pub use faults::{FaultRequest, Faults};
 
 use anyhow::Context;
@@ -164,6 +166,11 @@ impl Practice {
     /// Also appends each audited call to this file (JSON lines), before it is answered.
     pub fn audit_to(&self, path: &Path) -> anyhow::Result<()> {
         self.cluster.lock().trail.write_to(path)
+    }
+
+    /// What commands in containers do from now on. Until then, and for those that it knows nothing of, no container has any program.
+    pub fn on_exec(&self, run: impl Fn(&Exec) -> Option<Executed> + Send + Sync + 'static) {
+        self.cluster.programs.set(run);
     }
 
     /// The switches.

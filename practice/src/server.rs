@@ -73,7 +73,10 @@ async fn connection(cluster: Arc<Cluster>, io: TokioIo<tokio::net::TcpStream>) {
     let serving = {
         let cluster = cluster.clone();
         let service = service_fn(move |request| handle(cluster.clone(), request));
-        hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, service)
+        hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .serve_connection(io, service)
+            .with_upgrades()
     };
     tokio::select! {
         // Broken connections are what tests ask for; there is nothing to report.
@@ -84,7 +87,8 @@ async fn connection(cluster: Arc<Cluster>, io: TokioIo<tokio::net::TcpStream>) {
 }
 
 /// An error here breaks the connection without an answer.
-async fn handle(cluster: Arc<Cluster>, request: Request<Incoming>) -> io::Result<Response<Body>> {
+async fn handle(cluster: Arc<Cluster>, mut request: Request<Incoming>) -> io::Result<Response<Body>> {
+    let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
     let path: Vec<String> = parts.uri.path().split('/').filter(|part| !part.is_empty()).map(decode).collect();
     let body = match Limited::new(body, LARGEST_BODY).collect().await {
@@ -117,15 +121,16 @@ async fn handle(cluster: Arc<Cluster>, request: Request<Incoming>) -> io::Result
         Err(_) if path == ["version"] => return Ok(answer(Answer::Json(200, crate::discovery::version()))),
         Err(failure) => return Ok(refusal(&failure)),
     };
+    let pairs: Vec<(String, String)> = parts
+        .uri
+        .query()
+        .unwrap_or("")
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (decode(key), decode(value)))
+        .collect();
     let call = Call {
-        query: parts
-            .uri
-            .query()
-            .unwrap_or("")
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(key, value)| (decode(key), decode(value)))
-            .collect::<HashMap<_, _>>(),
+        query: pairs.iter().cloned().collect::<HashMap<_, _>>(),
         user,
         agent: text(header::USER_AGENT).to_owned(),
         content_type: text(header::CONTENT_TYPE).to_owned(),
@@ -133,6 +138,16 @@ async fn handle(cluster: Arc<Cluster>, request: Request<Incoming>) -> io::Result
         path,
         body,
     };
+    if let Some(key) = parts.headers.get(header::SEC_WEBSOCKET_KEY) {
+        let command = pairs.into_iter().filter(|(key, _)| key == "command").map(|(_, word)| word).collect();
+        return Ok(match routes::exec::begin(&cluster, &call, command) {
+            Ok(answer) => {
+                tokio::spawn(routes::exec::speak(upgrade, answer));
+                switch(key.as_bytes())
+            }
+            Err(failure) => refusal(&failure),
+        });
+    }
     let result = routes::route(&cluster, &call).await;
     let applied = result.is_ok() && call.method != http::Method::GET && !matches!(call.dry_run(), Ok(true));
     if applied && cluster.faults.take_dropped_answer() {
@@ -143,6 +158,25 @@ async fn handle(cluster: Arc<Cluster>, request: Request<Incoming>) -> io::Result
 
 fn header_text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+}
+
+/// To a WebSocket (RFC 6455, section 4.2.2).
+fn switch(key: &[u8]) -> Response<Body> {
+    let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key);
+    let mut response = answer(Answer::Text(String::new()));
+    *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.clear();
+    let values = [
+        (header::UPGRADE, "websocket"),
+        (header::CONNECTION, "Upgrade"),
+        (header::SEC_WEBSOCKET_PROTOCOL, routes::exec::PROTOCOL),
+        (header::SEC_WEBSOCKET_ACCEPT, accept.as_str()),
+    ];
+    for (name, value) in values {
+        headers.extend(http::HeaderValue::from_str(value).ok().map(|value| (name, value)));
+    }
+    response
 }
 
 fn refusal(failure: &Failure) -> Response<Body> {

@@ -193,13 +193,22 @@ impl Cluster {
 
     /// Throws fault switches of the practice cluster.
     pub async fn fault(&self, switches: Value) -> Result<()> {
+        self.practice("faults", switches).await
+    }
+
+    /// What commands in containers of the practice cluster answer: `[{contains, answer: {stdout, stderr, code}}]`.
+    pub async fn programs(&self, answers: Value) -> Result<()> {
+        self.practice("exec", answers).await
+    }
+
+    async fn practice(&self, what: &str, body: Value) -> Result<()> {
         let config = Config::from_custom_kubeconfig(
             Kubeconfig::read_from(&self.kubeconfig)?,
             &KubeConfigOptions::default(),
         )
         .await?;
-        let url = format!("{}practice/faults", config.cluster_url);
-        reqwest::Client::new().post(url).json(&switches).send().await?.error_for_status()?;
+        let url = format!("{}practice/{what}", config.cluster_url);
+        reqwest::Client::new().post(url).json(&body).send().await?.error_for_status()?;
         Ok(())
     }
 

@@ -140,6 +140,13 @@ impl World {
         World::shaped(40, false, None, Platforms::default()).await
     }
 
+    /// The same, with more text for `petrel.toml`, made from what is known of the world by now; before a replica is started.
+    pub fn with_more_config(mut self, config: String) -> Result<World> {
+        self.platforms.config = config;
+        self.write_config(8)?;
+        Ok(self)
+    }
+
     async fn shaped(
         nodes: u32,
         proxied: bool,

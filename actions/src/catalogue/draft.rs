@@ -63,7 +63,7 @@ impl Draft {
         }
         let undo = json!({"spec": match self.kind {
             PatchKind::Strategic => change::strategic_patch(&after["spec"], &subject.object["spec"]),
-            PatchKind::Merge | PatchKind::Apply => change::merge_patch(&after["spec"], &subject.object["spec"]),
+            PatchKind::Merge | PatchKind::Apply | PatchKind::Json => change::merge_patch(&after["spec"], &subject.object["spec"]),
         }});
         let patch = |body: Value| Step::Patch { object: subject.reference.clone(), kind: self.kind, body };
         let resource_version = subject.resource_version();

@@ -11,12 +11,14 @@ mod drill;
 mod drill_staged;
 mod floor;
 mod hpa;
+mod inject_delay;
 mod mask;
 mod pause;
 mod proposed;
 mod quantity;
 mod restart;
 mod rollback;
+mod rotate_logs;
 mod run_job;
 mod scale;
 mod scale_nodes;
@@ -116,10 +118,12 @@ pub fn catalogue() -> &'static [&'static dyn Action] {
         &set_resources::SetResources,
         &delete_pod::DeletePod,
         &run_job::RunJob,
+        &rotate_logs::RotateLogs,
         &drill::Drill,
         &hpa::Hpa,
         &floor::Floor,
         &scale_nodes::ScaleNodes,
+        &inject_delay::InjectDelay,
     ]
 }
 

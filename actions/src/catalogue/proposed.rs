@@ -62,7 +62,7 @@ pub(super) fn proposal<'a>(cluster: &'a Cluster, request: &'a Request) -> Option
 pub(super) fn wanted_spec(request: &Request) -> Option<&Value> {
     request.plan.steps.iter().find_map(|step| match step {
         Step::Patch { body, .. } | Step::Create { body, .. } => body.get("spec"),
-        Step::Delete { .. } => None,
+        Step::Delete { .. } | Step::Exec { .. } => None,
     })
 }
 
@@ -70,6 +70,6 @@ pub(super) fn wanted_spec(request: &Request) -> Option<&Value> {
 pub(super) fn wanted_metadata(request: &Request) -> Option<&Value> {
     request.plan.steps.iter().find_map(|step| match step {
         Step::Patch { body, .. } | Step::Create { body, .. } => body.get("metadata"),
-        Step::Delete { .. } => None,
+        Step::Delete { .. } | Step::Exec { .. } => None,
     })
 }

@@ -24,11 +24,19 @@ impl Action for RunJob {
         clap::Command::new("run-job")
             .about("Run a CronJob now, or a Job once more")
             .arg(target_arg("CronJob or Job"))
+            .arg(
+                clap::Arg::new("unless-running")
+                    .long("unless-running")
+                    .action(clap::ArgAction::SetTrue)
+                    .help("Not when it runs already"),
+            )
             .after_help("Example: run-job cj/nightly-report -n shop -c prod-eu --why \"last night's failed\"")
     }
 
     fn parse(&self, matches: &clap::ArgMatches) -> Result<(Named, Value), String> {
-        Ok((parse_accepted(matches, &RUNNABLE, WHY_NOT)?, json!({})))
+        let named = parse_accepted(matches, &RUNNABLE, WHY_NOT)?;
+        let unless = matches.get_flag("unless-running");
+        Ok((named, if unless { json!({"unless_running": true}) } else { json!({}) }))
     }
 
     fn plan<'a>(&'a self, context: PlanContext<'a>) -> BoxFuture<'a, Result<Plan, PlanError>> {
@@ -63,6 +71,9 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
         "CronJob" => source["status"]["active"].as_array().map_or(0, Vec::len) as u64,
         _ => source["status"]["active"].as_u64().unwrap_or(0),
     };
+    if active > 0 && context.parameters["unless_running"] == true {
+        return Err(PlanError::Nothing(format!("{} runs already", subject.words())));
+    }
     if active > 0 {
         let policy = text(source, "/spec/concurrencyPolicy");
         blast.notes.push(format!(

@@ -68,6 +68,12 @@ impl Action for Scale {
                     .allow_negative_numbers(true)
                     .help("How many: 6, or by how many: +2, -1"),
             )
+            .arg(
+                clap::Arg::new("at-least")
+                    .long("at-least")
+                    .action(clap::ArgAction::SetTrue)
+                    .help("Never fewer than it has now"),
+            )
             .after_help("Example: scale deploy/checkout 6 -n shop -c prod-eu --why \"sale\"")
     }
 
@@ -78,7 +84,11 @@ impl Action for Scale {
             Replicas::Exactly(count) => json!(count),
             Replicas::By(change) => json!(format!("{change:+}")),
         };
-        Ok((named, json!({"replicas": replicas})))
+        let mut parameters = json!({"replicas": replicas});
+        if matches.get_flag("at-least") {
+            parameters["at_least"] = true.into();
+        }
+        Ok((named, parameters))
     }
 
     fn plan<'a>(&'a self, context: PlanContext<'a>) -> BoxFuture<'a, Result<Plan, PlanError>> {
@@ -106,7 +116,7 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     let wanted = asked
         .and_then(|asked| asked.from(now))
         .map_err(|why| PlanError::Invalid(format!("{}: {why}", subject.words())))?;
-    if wanted == now {
+    if wanted == now || (wanted < now && context.parameters["at_least"] == true) {
         return Err(PlanError::Nothing(format!("{} has {now} replicas", subject.words())));
     }
     let blast = blast(&subject, now, wanted).await?;

@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::json;
 
 /// Verbs, API group, resource and subresource that the catalogue's actions need.
-const NEEDED: [(&[&str], &str, &str, &str); 9] = [
+const NEEDED: [(&[&str], &str, &str, &str); 10] = [
     (&["get", "list", "patch"], "apps", "deployments", ""),
     (&["get", "list", "patch"], "apps", "statefulsets", ""),
     (&["get", "list", "patch"], "apps", "daemonsets", ""),
@@ -13,6 +13,7 @@ const NEEDED: [(&[&str], &str, &str, &str); 9] = [
     (&["list"], "apps", "controllerrevisions", ""),
     (&["get", "list", "delete"], "", "pods", ""),
     (&["get"], "", "pods", "log"),
+    (&["create"], "", "pods", "exec"),
     (&["get", "create"], "batch", "jobs", ""),
     (&["get"], "batch", "cronjobs", ""),
 ];

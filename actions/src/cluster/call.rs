@@ -13,7 +13,7 @@ use std::{
 const LONGEST_ANSWER: usize = 64 << 20;
 
 /// Who we are in the cluster's own audit log.
-const USER_AGENT: &str = concat!("petrel/", env!("CARGO_PKG_VERSION"));
+pub(super) const USER_AGENT: &str = concat!("petrel/", env!("CARGO_PKG_VERSION"));
 
 /// One HTTP exchange.
 pub(super) struct Call<'a> {
@@ -59,29 +59,7 @@ impl Cluster {
     /// The body of a 2xx answer.
     pub(super) async fn call(&self, call: Call<'_>) -> Result<Vec<u8>, ClusterError> {
         let other = |message: String| ClusterError::Other { cluster: self.name().to_string(), message };
-        let unreachable = |why: String| ClusterError::Unreachable { cluster: self.name().to_string(), why };
-        self.breaker(|breaker| breaker.admit(Instant::now(), call.timeout * 2)).map_err(|wait| {
-            ClusterError::Open { cluster: self.name().to_string(), retry_in_s: wait.as_secs() + 1 }
-        })?;
-        // Nothing has been sent until both of these are had. Neither says anything about the cluster's silence.
-        let prepared = tokio::time::timeout(call.timeout, async {
-            let turn = self.0.turns.acquire().await.map_err(|error| error.to_string())?;
-            Ok::<_, String>((turn, self.client().await?, connect::bearer(&self.0.config).await?))
-        });
-        let (_turn, client, bearer) = match prepared.await {
-            Ok(Ok(ready)) => ready,
-            Ok(Err(message)) => {
-                self.breaker(|breaker| breaker.answered());
-                return Err(other(message));
-            }
-            Err(_) => {
-                self.silent();
-                return Err(other(format!(
-                    "not tried: no turn or no credentials within {} s",
-                    call.timeout.as_secs()
-                )));
-            }
-        };
+        let (_turn, client, bearer) = self.ready(call.timeout).await?;
         let mut request = http::Request::builder()
             .method(call.method)
             .uri(&call.path)
@@ -115,18 +93,14 @@ impl Cluster {
                     && let Some(auth) = inner.downcast_ref::<kube::client::AuthError>()
                 {
                     // Not sent, and nothing was heard of the cluster.
-                    self.breaker(|breaker| breaker.answered());
+                    self.answered();
                     return Err(other(connect::sign_in_failed(auth)));
                 }
-                self.silent();
-                return Err(unreachable(answer::chain(&error)));
+                return Err(self.lost(answer::chain(&error)));
             }
-            Err(_) => {
-                self.silent();
-                return Err(unreachable(format!("no answer within {} s", call.timeout.as_secs())));
-            }
+            Err(_) => return Err(self.lost(format!("no answer within {} s", call.timeout.as_secs()))),
         };
-        self.breaker(|breaker| breaker.answered());
+        self.answered();
         self.0.latency_ms.store(started.elapsed().as_millis() as u64, Ordering::Relaxed);
         if status.is_success() {
             return Ok(body);
@@ -135,6 +109,45 @@ impl Cluster {
             *self.0.client.lock().await = None;
         }
         Err(answer::refusal(self.name(), call.what, status.as_u16(), &body, call.writes))
+    }
+
+    /// A turn, a client and the bearer token. Nothing has been sent until all of these are had.
+    pub(super) async fn ready(
+        &self,
+        timeout: Duration,
+    ) -> Result<(tokio::sync::SemaphorePermit<'_>, kube::Client, Option<http::HeaderValue>), ClusterError>
+    {
+        let other = |message: String| ClusterError::Other { cluster: self.name().to_string(), message };
+        self.breaker(|breaker| breaker.admit(Instant::now(), timeout * 2)).map_err(|wait| {
+            ClusterError::Open { cluster: self.name().to_string(), retry_in_s: wait.as_secs() + 1 }
+        })?;
+        // What goes wrong here says nothing about the cluster's silence.
+        let prepared = tokio::time::timeout(timeout, async {
+            let turn = self.0.turns.acquire().await.map_err(|error| error.to_string())?;
+            Ok::<_, String>((turn, self.client().await?, connect::bearer(&self.0.config).await?))
+        });
+        match prepared.await {
+            Ok(Ok(ready)) => Ok(ready),
+            Ok(Err(message)) => {
+                self.answered();
+                Err(other(message))
+            }
+            Err(_) => {
+                self.silent();
+                Err(other(format!("not tried: no turn or no credentials within {} s", timeout.as_secs())))
+            }
+        }
+    }
+
+    /// The cluster has answered something.
+    pub(super) fn answered(&self) {
+        self.breaker(|breaker| breaker.answered());
+    }
+
+    /// It has not.
+    pub(super) fn lost(&self, why: String) -> ClusterError {
+        self.silent();
+        ClusterError::Unreachable { cluster: self.name().to_string(), why }
     }
 
     async fn client(&self) -> Result<kube::Client, String> {

@@ -6,12 +6,14 @@ mod answer;
 mod breaker;
 mod call;
 mod connect;
+mod exec;
 mod kind;
 mod object;
 mod path;
 mod pool;
 
 pub use connect::install_tls;
+pub use exec::{Bounds, Executed};
 pub use kind::{KINDS, Kind, by_kind, by_word, nearest};
 pub use path::{is_dns_label, is_dns_subdomain};
 pub use pool::PoolConfig;
@@ -107,6 +109,12 @@ pub enum ClusterError {
     #[error("a disruption budget does not allow this now: {message}")]
     Budget {
         /// The server's words.
+        message: String,
+    },
+    /// A command in a container did not run or did not end well.
+    #[error("{message}")]
+    Command {
+        /// What it said.
         message: String,
     },
     /// Not answered: it is not known whether a write took place.

@@ -79,13 +79,24 @@ impl Cluster {
             PatchKind::Strategic => "application/strategic-merge-patch+json",
             // JSON is YAML.
             PatchKind::Apply => "application/apply-patch+yaml",
+            PatchKind::Json => "application/json-patch+json",
         };
         let mut body = body.clone();
-        if !body.is_object() {
-            return Err(ClusterError::Invalid { message: "a patch must be an object".into() });
-        }
-        if let Some(uid) = &object.uid {
-            body["metadata"]["uid"] = uid.as_str().into();
+        match (&mut body, kind) {
+            (Value::Array(operations), PatchKind::Json) => {
+                let test = |uid: &String| json!({"op": "test", "path": "/metadata/uid", "value": uid});
+                operations.splice(0..0, object.uid.as_ref().map(test));
+            }
+            (Value::Object(_), PatchKind::Merge | PatchKind::Strategic | PatchKind::Apply) => {
+                if let Some(uid) = &object.uid {
+                    body["metadata"]["uid"] = uid.as_str().into();
+                }
+            }
+            _ => {
+                return Err(ClusterError::Invalid {
+                    message: "a patch of this kind has another form".into(),
+                });
+            }
         }
         let path = format!("{}{}", self.path_of(object).await?, write_query(dry_run));
         self.json(Call {
@@ -168,14 +179,44 @@ impl Cluster {
         lines: u32,
         limit_bytes: u32,
     ) -> Result<String, ClusterError> {
-        let pods = Served { plural: "pods".into(), namespaced: true };
         let mut pairs = vec![("tailLines", lines.to_string()), ("limitBytes", limit_bytes.to_string())];
         pairs.extend(container.map(|name| ("container", name.to_string())));
         if previous {
             pairs.push(("previous", "true".into()));
         }
+        self.log(namespace, pod, &pairs).await
+    }
+
+    /// What a container has logged in the last `since`, from its beginning on, cut at `limit_bytes`.
+    pub async fn recent_logs(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        previous: bool,
+        since: Duration,
+        limit_bytes: u32,
+    ) -> Result<String, ClusterError> {
+        let mut pairs = vec![
+            ("sinceSeconds", since.as_secs().max(1).to_string()),
+            ("limitBytes", limit_bytes.to_string()),
+            ("container", container.to_string()),
+        ];
+        if previous {
+            pairs.push(("previous", "true".into()));
+        }
+        self.log(namespace, pod, &pairs).await
+    }
+
+    async fn log(
+        &self,
+        namespace: &str,
+        pod: &str,
+        pairs: &[(&str, String)],
+    ) -> Result<String, ClusterError> {
+        let pods = Served { plural: "pods".into(), namespaced: true };
         let path =
-            format!("{}/log{}", path::path("v1", &pods, Some(namespace), Some(pod))?, path::query(&pairs));
+            format!("{}/log{}", path::path("v1", &pods, Some(namespace), Some(pod))?, path::query(pairs));
         let text = self
             .call(Call {
                 method: Method::GET,
@@ -201,7 +242,7 @@ impl Cluster {
         Ok(answer["gitCommit"] == "practice")
     }
 
-    async fn path_of(&self, object: &ObjectRef) -> Result<String, ClusterError> {
+    pub(super) async fn path_of(&self, object: &ObjectRef) -> Result<String, ClusterError> {
         path::path(
             &object.api_version,
             &self.served(&object.api_version, &object.kind).await?,

@@ -23,6 +23,9 @@ mod top;
 pub use self::forecast::{Expected, expected};
 pub(crate) use nodes::{Need, need, nodes_of_pool};
 
+pub(crate) use events::read as recent_events;
+pub(crate) use redact::redact;
+
 use crate::{
     cluster::{Cluster, ClusterError},
     metric::{MetricError, NoForecast},

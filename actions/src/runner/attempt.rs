@@ -235,7 +235,9 @@ impl<'a> Attempt<'a> {
         let plan = &request.plan;
         let seen = match step {
             Step::Create { .. } => None,
-            Step::Patch { object, .. } | Step::Delete { object, .. } => Some(cluster.get(object).await?),
+            Step::Patch { object, .. } | Step::Delete { object, .. } | Step::Exec { object, .. } => {
+                Some(cluster.get(object).await?)
+            }
         };
         if seen.as_ref().is_some_and(|seen| is_as_planned(plan, step, seen)) {
             return Ok(Before::Holds(seen));

@@ -7,7 +7,7 @@
 //! the plan fixed, deleting by uid.
 
 use jiff::Timestamp;
-use ledger::{Phase, Request, Step};
+use ledger::{PatchKind, Phase, Request, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -141,6 +141,9 @@ pub(super) fn classify(
                 Reading::Overtaken
             }
         }
+        // It is safe to run twice, in the same pod.
+        (Step::Exec { object, .. }, Some(seen)) if object.uid.as_deref() == uid(seen) => Reading::NotYet,
+        (Step::Exec { .. }, _) => Reading::Overtaken,
         (Step::Patch { .. }, None) => Reading::Overtaken,
         (Step::Patch { .. }, Some(seen)) => {
             if intent.uid.is_some() && intent.uid.as_deref() != uid(seen) {
@@ -167,10 +170,13 @@ fn same_meaning(intent: &Intent, seen: &Value) -> bool {
 
 /// The body as it is sent: the plan's, our key, and for a patch the precondition.
 pub(super) fn body(step: &Step, intent: &Intent, resource_version: Option<&str>) -> Value {
+    if let Step::Patch { kind: PatchKind::Json, body, .. } = step {
+        return operations(body, intent, resource_version);
+    }
     let (mut body, patch) = match step {
         Step::Patch { body, .. } => (body.clone(), true),
         Step::Create { body, .. } => (body.clone(), false),
-        Step::Delete { .. } => return Value::Null,
+        Step::Delete { .. } | Step::Exec { .. } => return Value::Null,
     };
     let metadata = object_at(&mut body, "metadata");
     object_at_map(metadata, "annotations").insert(STEP_ANNOTATION.to_string(), json!(intent.key));
@@ -183,6 +189,22 @@ pub(super) fn body(step: &Step, intent: &Intent, resource_version: Option<&str>)
         }
     }
     body
+}
+
+/// The same as operations. Writing an old version, and not testing it, is answered as a conflict, as it is in the other patches.
+fn operations(body: &Value, intent: &Intent, resource_version: Option<&str>) -> Value {
+    let mut all = body.as_array().cloned().unwrap_or_default();
+    if let Some(uid) = &intent.uid {
+        all.insert(0, json!({"op": "test", "path": "/metadata/uid", "value": uid}));
+    }
+    if let Some(version) = resource_version {
+        all.push(json!({"op": "replace", "path": "/metadata/resourceVersion", "value": version}));
+    }
+    let annotation = STEP_ANNOTATION.replace('/', "~1");
+    all.push(
+        json!({"op": "add", "path": format!("/metadata/annotations/{annotation}"), "value": intent.key}),
+    );
+    all.into()
 }
 
 fn object_at<'a>(value: &'a mut Value, key: &str) -> &'a mut Map<String, Value> {
@@ -240,7 +262,7 @@ pub(super) fn unchanged_since(outcome: &Outcome, key: &str, seen: Option<&Value>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ledger::{ObjectRef, PatchKind};
+    use ledger::ObjectRef;
     use proptest::prelude::*;
 
     fn object() -> ObjectRef {

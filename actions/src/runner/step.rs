@@ -5,12 +5,15 @@ use super::{
     effect::{self, Intent, Outcome, Reading},
     hold::{Exit, Pace},
 };
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::{Bounds, Cluster, ClusterError};
 use jiff::Timestamp;
 use ledger::{ObjectRef, Phase, Step, StepState};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// A command in a container: compressing a large file takes its time.
+const EXEC: Bounds = Bounds { takes: Duration::from_secs(300), prints: 64 << 10 };
 
 /// What became of a step. All but `Moved` are recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,6 +222,10 @@ async fn send(
             let uid = object.uid.clone().or_else(|| course.intent.uid.clone());
             let exact = ObjectRef { uid, ..object.clone() };
             cluster.delete(&exact, *grace_period_seconds, false).await.map(|()| None)
+        }
+        Step::Exec { object, container, command } => {
+            let executed = cluster.exec(object, Some(container), command, EXEC).await?;
+            executed.output().map(|_| None)
         }
     }
 }

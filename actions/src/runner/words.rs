@@ -10,6 +10,7 @@ pub(super) fn step(step: &Step) -> String {
         Step::Patch { .. } => "patch",
         Step::Create { .. } => "create",
         Step::Delete { .. } => "delete",
+        Step::Exec { .. } => "run a command in",
     };
     format!("{what} {} {}", step.object().kind, step.object().name)
 }
@@ -75,8 +76,12 @@ pub(super) fn step_failed(plan: &Plan, done: usize, why: &str) -> String {
 /// It cannot be known whether a step took place.
 pub(super) fn unknown(target: &Target, steps: &[Step], index: usize, key: &str, why: &str) -> String {
     let Some(what) = steps.get(index) else { return why.to_string() };
+    let tell = match what {
+        Step::Exec { .. } => "Nothing on the pod tells: look inside of it.".to_string(),
+        _ => format!("If its annotation {STEP_ANNOTATION} is \"{key}\", the step took place."),
+    };
     let mut words = format!(
-        "it cannot be known whether step {} of {} ({}) took place: {}. Look: {}. If its annotation {STEP_ANNOTATION} is \"{key}\", the step took place.",
+        "it cannot be known whether step {} of {} ({}) took place: {}. Look: {}. {tell}",
         index + 1,
         steps.len(),
         step(what),

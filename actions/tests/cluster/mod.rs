@@ -1,5 +1,7 @@
 //! The wire operations and the registry against practice clusters that misbehave.
 
+mod exec;
+
 use crate::scene::{Scene, config};
 use actions::cluster::{Cluster, ClusterError, Clusters};
 use ledger::{ObjectRef, PatchKind};
@@ -111,7 +113,10 @@ async fn what_our_token_may_not_do_is_named() {
         ]),
         5,
     );
-    assert_eq!(limited.not_allowed().await.unwrap(), ["patch daemonsets", "delete pods", "get pods/log"]);
+    assert_eq!(
+        limited.not_allowed().await.unwrap(),
+        ["patch daemonsets", "delete pods", "get pods/log", "create pods/exec"]
+    );
 }
 
 #[tokio::test]

@@ -101,7 +101,7 @@ async fn what_cannot_be_planned_is_said_in_words_and_recorded() {
         "{no_action:?}"
     );
     let same = nothing(ask("console:joe", "scale", "checkout", json!({ "replicas": 3 }))).await;
-    assert!(matches!(&same, Submitted::NoPlan(why) if why.contains("nothing to do")), "{same:?}");
+    assert!(matches!(&same, Submitted::Nothing(why) if why.contains("nothing to do")), "{same:?}");
     let kinds: Vec<String> = world.entries().await.into_iter().map(|(kind, _)| kind).collect();
     assert_eq!(kinds, ["ask.rejected"; 4]);
 }

@@ -222,7 +222,7 @@ impl House {
             request: id,
             at: now,
         };
-        let mut plan = action.plan(context).await.expect("a plan");
+        let mut plan = action.plan(context).await.unwrap_or_else(|error| panic!("no plan: {error}"));
         tweak(&mut plan);
         let ask = Ask {
             key: id.to_string(),
@@ -239,6 +239,29 @@ impl House {
             with_person: None,
         };
         Request::new(id, ask, plan, Decision::Allow { rule: "test".into() }, "test".into(), now)
+    }
+
+    /// Why there is no plan for a line.
+    pub async fn refused(&self, line: &str) -> String {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let action = catalogue::action(words[0]).expect("an action");
+        let matches = action.command().try_get_matches_from(&words).expect("an understandable line");
+        let (named, parameters) = action.parse(&matches).expect("a sensible line");
+        let target = Target {
+            cluster: CLUSTER.into(),
+            namespace: Some(NAMESPACE.into()),
+            kind: named.kind,
+            name: named.name,
+            uid: None,
+        };
+        let context = PlanContext {
+            cluster: &self.cluster(),
+            target: &target,
+            parameters: &parameters,
+            request: RequestId::new(),
+            at: Timestamp::now(),
+        };
+        action.plan(context).await.expect_err("a refusal").to_string()
     }
 
     /// Asked, allowed and queued.

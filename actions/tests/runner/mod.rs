@@ -3,9 +3,11 @@
 mod act;
 mod cancel;
 mod crash;
+mod delay;
 mod drill;
 mod fault;
 mod house;
 mod hpa;
 mod nodes;
+mod rotate;
 mod verify;

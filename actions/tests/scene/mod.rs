@@ -2,12 +2,13 @@
 
 use actions::{
     catalogue::{self, PlanContext, PlanError},
-    cluster::{Cluster, ClusterConfig, Clusters, install_tls},
+    cluster::{Bounds, Cluster, ClusterConfig, Clusters, install_tls},
     query::{self, Answer, QueryError},
 };
 use ledger::{Plan, RequestId, Step, Target};
 use practice::{Practice, PracticeConfig};
 use serde_json::{Value, json};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// See the module.
@@ -98,6 +99,11 @@ impl Scene {
                 }
                 Step::Delete { object, grace_period_seconds } => {
                     self.cluster.delete(object, *grace_period_seconds, false).await.unwrap()
+                }
+                Step::Exec { object, container, command } => {
+                    let bounds = Bounds { takes: Duration::from_secs(20), prints: 1 << 20 };
+                    let done = self.cluster.exec(object, Some(container), command, bounds).await.unwrap();
+                    drop(done.output().unwrap())
                 }
             }
         }

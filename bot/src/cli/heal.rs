@@ -1,4 +1,4 @@
-//! `petrel heal`: check, format and try rules without a running Petrel.
+//! `petrel heal`: check, format and try rules without a running Petrel; `replay.rs` tries them on what is on record.
 
 use crate::healing::{catalogue, read};
 use anyhow::{Context as _, Result, bail};
@@ -20,6 +20,8 @@ pub enum Heal {
     Fmt(Fmt),
     /// Hold the rules of a file against an event and say step by step why they apply or not
     Test(Test),
+    /// Hold rules against the incidents on record and say what would have been different; exit code 2 when anything
+    Replay(super::replay::Replay),
 }
 
 /// See [`Heal::Check`].
@@ -70,16 +72,18 @@ fn outcome(text: &str) -> Result<Outcome, String> {
 
 impl Heal {
     /// 0: all is well; for `test`: some rule applies.
-    pub fn run(self) -> Result<ExitCode> {
+    pub async fn run(self) -> Result<ExitCode> {
         match self {
             Heal::Check(check) => check.run(),
             Heal::Fmt(fmt) => fmt.run(),
             Heal::Test(test) => test.run(),
+            Heal::Replay(replay) => replay.run().await,
         }
     }
 }
 
-fn load(files: &[RuleFile]) -> Result<Option<Rules>> {
+/// Tells their mistakes, if they have any: then None.
+pub fn load(files: &[RuleFile]) -> Result<Option<Rules>> {
     match Rules::load(files, &catalogue()) {
         Ok(rules) => Ok(Some(rules)),
         Err(refused) => {

@@ -8,6 +8,7 @@ mod drill;
 mod explain;
 mod forecast;
 mod heal;
+mod replay;
 
 use crate::{config::Config, database, grammar, serve};
 use anyhow::Result;
@@ -45,7 +46,7 @@ enum Command {
     Policy(explain::Policy),
     /// Forecast series from a CSV file
     Forecast(forecast::Forecast),
-    /// Check, format and try healing rules
+    /// Check, format, try and replay healing rules
     #[command(subcommand)]
     Heal(heal::Heal),
     /// Break things on purpose and see whether they are healed (its token in PETREL_TOKEN)
@@ -120,7 +121,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Audit(audit) => audit.run().await,
         Command::Policy(policy) => policy.run().await,
         Command::Forecast(forecast) => forecast.run(),
-        Command::Heal(heal) => heal.run(),
+        Command::Heal(heal) => heal.run().await,
         Command::Drill(drill) => drill.run().await,
         Command::Docs(Docs::Commands) => {
             print(&grammar::reference())?;

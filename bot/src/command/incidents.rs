@@ -48,7 +48,7 @@ impl Command for Incidents {
                 let (incident, handling) = known::incident(stored)?;
                 let names: Vec<&str> = incident.names.iter().map(String::as_str).collect();
                 let state = match (&incident.end, &incident.taken, &handling.course) {
-                    (Some(end), ..) => draw::end(end),
+                    (Some(end), ..) => draw::incident_end(end),
                     (_, Some((by, _)), _) => format!("{by} has it"),
                     (.., Some(course)) => format!("rule \"{}\"", course.rule),
                     _ => "open".into(),

@@ -15,6 +15,8 @@ mod take;
 mod waiting;
 mod whoami;
 
+pub use stats::of_rules as stats_of_rules;
+
 use crate::{
     app::App,
     card::{Card, Tone},

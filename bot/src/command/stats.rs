@@ -10,7 +10,7 @@ use crate::{
 use clap::Arg;
 use futures::future::BoxFuture;
 use jiff::SignedDuration;
-use ledger::LedgerError;
+use ledger::{LedgerError, RuleFigures};
 
 /// See the module.
 pub struct Stats;
@@ -49,39 +49,7 @@ impl Command for Stats {
             let since = caller.now - SignedDuration::from_hours(24 * i64::from(days));
             let fields = app.ledger.incident_figures(since).await?;
             let rules = app.ledger.rule_figures(since).await?;
-            let seconds = |value: Option<f64>| value.map_or("-".to_string(), |value| format!("{value:.0} s"));
-            let rows: Vec<Vec<String>> = rules
-                .into_iter()
-                .map(|rule| {
-                    vec![
-                        rule.rule,
-                        rule.begun.to_string(),
-                        rule.healed.to_string(),
-                        rule.ineffective.to_string(),
-                        rule.not_done.to_string(),
-                        seconds(rule.propose_s),
-                        seconds(rule.approve_s),
-                        seconds(rule.act_s),
-                        seconds(rule.recover_s),
-                    ]
-                })
-                .collect();
-            let header = [
-                "rule",
-                "begun",
-                "helped",
-                "did not",
-                "not done",
-                "to propose",
-                "to approve",
-                "to act",
-                "to recover",
-            ];
-            let table = (!rows.is_empty()).then(|| Table {
-                header: header.map(String::from).to_vec(),
-                rows,
-                links: Vec::new(),
-            });
+            let table = of_rules(rules);
             let named = |(word, count): (String, i64)| (word.replace('_', " "), count.to_string());
             Ok(Reply::said(Card {
                 fields: fields.into_iter().map(named).collect(),
@@ -91,4 +59,37 @@ impl Command for Stats {
             }))
         })
     }
+}
+
+/// What came of each rule; None: of none.
+pub fn of_rules(rules: Vec<RuleFigures>) -> Option<Table> {
+    let seconds = |value: Option<f64>| value.map_or("-".to_string(), |value| format!("{value:.0} s"));
+    let rows: Vec<Vec<String>> = rules
+        .into_iter()
+        .map(|rule| {
+            vec![
+                rule.rule,
+                rule.begun.to_string(),
+                rule.healed.to_string(),
+                rule.ineffective.to_string(),
+                rule.not_done.to_string(),
+                seconds(rule.propose_s),
+                seconds(rule.approve_s),
+                seconds(rule.act_s),
+                seconds(rule.recover_s),
+            ]
+        })
+        .collect();
+    let header = [
+        "rule",
+        "begun",
+        "helped",
+        "did not",
+        "not done",
+        "to propose",
+        "to approve",
+        "to act",
+        "to recover",
+    ];
+    (!rows.is_empty()).then(|| Table { header: header.map(String::from).to_vec(), rows, links: Vec::new() })
 }

@@ -14,6 +14,7 @@ pub mod draw;
 mod drills;
 mod guard;
 mod help;
+mod incidents;
 mod live;
 mod picture;
 mod problem;
@@ -25,6 +26,8 @@ mod stranger;
 
 #[cfg(test)]
 mod preview;
+#[cfg(test)]
+mod preview_incident;
 
 use crate::app::App;
 use axum::{
@@ -50,6 +53,8 @@ pub fn router() -> Router<App> {
         .route("/events", get(live::events))
         .route("/requests", get(requests::list))
         .route("/requests/{id}", get(requests::one))
+        .route("/incidents", get(incidents::list))
+        .route("/incidents/{id}", get(incidents::one))
         .route("/drills", get(drills::list))
         .route("/drills/{id}", get(drills::one))
         .route("/clusters", get(clusters::list))

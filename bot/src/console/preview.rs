@@ -9,6 +9,7 @@ use super::{
         request,
         room::Room,
     },
+    preview_incident,
     session::Viewer,
     sign_in,
 };
@@ -450,6 +451,8 @@ fn pages() -> Vec<(&'static str, String)> {
         ("empty", empty_room()),
         ("request", request_page()),
         ("requests", list_page()),
+        ("incidents", preview_incident::list(&viewer(), HOSTILE)),
+        ("incident", preview_incident::one(&viewer(), &clicks("incident"), view())),
         ("clusters", clusters_page()),
         ("sign-in", sign_in::draw("/", None)),
     ]

@@ -228,6 +228,7 @@ pub(super) async fn click(
     }
     match (private, form.from.as_str()) {
         (None, "request") => Ok(Redirect::to(&format!("/requests/{request}")).into_response()),
+        (None, "incident") => Ok(Redirect::to(&format!("/incidents/{request}")).into_response()),
         (None, _) => Ok(Redirect::to(&format!("/?room={}#r-{request}", form.room)).into_response()),
         (Some(card), "request") => {
             Ok(requests::draw(&app, &viewer, request, Some(&(request, card))).await?.into_response())

@@ -1,13 +1,13 @@
 //! The card of one incident, and what is said about it besides.
 
 use super::{badge, count, time};
-use crate::card::{Button, Card, StepLine, Table, Tone};
+use crate::card::{Button, Card, Code, Picture, StepLine, Table, Tone};
 use heal::{
     event::Event,
     incident::{End, Handling, HealingResult, Incident, Task, Trouble},
 };
 use jiff::Timestamp;
-use ledger::{IncidentId, RequestId, RequestView};
+use ledger::{IncidentId, PictureId, RequestId, RequestView};
 use std::collections::BTreeMap;
 
 /// Lines of evidence on a card.
@@ -52,7 +52,19 @@ pub fn incident(
     for evidence in handling.evidence.iter().skip(1).take(MOST_EVIDENCE) {
         fields.push((upper(&evidence.title), evidence.text.clone()));
     }
+    let seen = handling.seen.as_ref();
+    if let Some(reasons) = seen.map(|seen| &seen.reasons).filter(|reasons| !reasons.is_empty()) {
+        fields.push(("The cluster says".to_string(), reasons.join("\n")));
+    }
+    let log = seen.filter(|seen| !seen.log.is_empty());
+    if let Some(pod) = log.and_then(|seen| seen.pod.as_deref()) {
+        fields.push(("Last lines of".to_string(), pod.to_string()));
+    }
+    let picture = seen.and_then(|seen| seen.picture.clone());
     Card {
+        code: log.map(|seen| Code { language: "text".into(), text: seen.log.join("\n") }),
+        picture: picture.map(|alt| Picture { id: PictureId(incident.id.0), alt }),
+        link: Some(format!("/incidents/{id}")),
         status: Some(status(incident, handling)),
         cluster: incident.group.cluster().map(|cluster| badge(cluster, labels)),
         text: text(incident, handling),
@@ -243,7 +255,11 @@ fn buttons(incident: &Incident) -> Vec<Button> {
 }
 
 fn ago(since: Timestamp, until: Timestamp) -> String {
-    let seconds = until.duration_since(since).as_secs().max(0);
+    length(until.duration_since(since).as_secs().max(0))
+}
+
+/// Seconds, as people say them.
+pub fn length(seconds: i64) -> String {
     match seconds {
         s if s < 120 => format!("{s} s"),
         s if s < 7200 => format!("{} min", s / 60),

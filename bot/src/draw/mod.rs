@@ -5,7 +5,7 @@ mod incident;
 mod request;
 mod text;
 
-pub use incident::{call, end, incident, incident_details, storm, told};
+pub use incident::{call, end as incident_end, incident, incident_details, length, storm, told};
 pub use request::{alarm, details, request};
 pub use text::text;
 

@@ -280,6 +280,7 @@ fn step_text(step: &Step) -> String {
         Step::Patch { .. } => format!("change {object}"),
         Step::Create { .. } => format!("create {object}"),
         Step::Delete { .. } => format!("delete {object}"),
+        Step::Exec { container, .. } => format!("run a command in {object}, container {container}"),
     }
 }
 

@@ -3,18 +3,25 @@
 
 use crate::{app::App, script};
 use actions::{
+    cluster::{Cluster, Clusters},
+    lines::{self, Matching},
     metric::{Measured, Range, Reading},
     owner,
     runner::{Health, health},
 };
 use heal::{
     event::Event,
-    language::ast::{Condition, Subject},
+    language::{
+        ast::{Condition, Pod, Subject, Which},
+        pattern,
+    },
     rules::{Answer, Found, Outcome},
 };
 use jiff::Timestamp;
 use std::time::Duration;
 
+/// Reading logs of many pods takes longer than one question.
+const LOGS: Duration = Duration::from_secs(15);
 /// One answer takes no longer.
 const WITHIN: Duration = Duration::from_secs(5);
 /// A command has the deadline of its sandbox; beyond this nobody waits for it.
@@ -26,7 +33,11 @@ const FINEST: Duration = Duration::from_secs(5);
 
 /// The answer to one condition about what this event is about.
 pub async fn answer(app: &App, condition: &Condition, event: &Event) -> Answer {
-    let within = if matches!(condition, Condition::Exec { .. }) { SCRIPT } else { WITHIN };
+    let within = match condition {
+        Condition::Exec { .. } => SCRIPT,
+        Condition::Log { .. } => LOGS,
+        Condition::Promql { .. } | Condition::Status { .. } => WITHIN,
+    };
     let found = tokio::time::timeout(within, find(app, condition, event)).await;
     let late = || Found::Nothing(format!("no answer within {} s", within.as_secs()));
     condition.answer(&found.unwrap_or_else(|_| late()))
@@ -36,28 +47,76 @@ async fn find(app: &App, condition: &Condition, event: &Event) -> Found {
     match condition {
         Condition::Promql { query, lasting, .. } => {
             let lasting = lasting.as_ref().map(|length| length.value);
-            promql(app, &query.value, lasting, event).await
+            promql(&app.clusters, &query.value, lasting, event, Timestamp::now()).await
         }
-        Condition::Exec { pod: Some(_), .. } => Found::Nothing("this Petrel runs nothing in pods".into()),
-        // The sandbox has a deadline of its own.
-        Condition::Exec { pod: None, command, .. } => {
-            let (ledger, sandbox) = (&app.ledger, &app.config.sandbox);
-            match script::output(ledger, sandbox, &super::actor(&event.name), &command.value).await {
-                Ok(output) => Found::Output(output),
-                Err(error) => Found::Nothing(error.to_string()),
-            }
-        }
-        Condition::Log { .. } => Found::Nothing("this Petrel does not read logs for rules".into()),
+        Condition::Exec { pod, command, .. } => match exec(app, pod.as_ref(), &command.value, event).await {
+            Ok(output) => Found::Output(output),
+            Err(why) => Found::Nothing(why),
+        },
+        Condition::Log { pattern, within, .. } => match log(app, &pattern.value, within.value, event).await {
+            Ok(Matching { lines, whole: true }) => Found::Count(lines),
+            Ok(Matching { lines, whole: false }) => Found::AtLeast(lines),
+            Err(why) => Found::Nothing(why),
+        },
         Condition::Status { subject, name, .. } => status(app, subject.value, &name.value, event).await,
     }
 }
 
-/// One sample, or all of a time; what is missing or partial is no answer.
-async fn promql(app: &App, query: &str, lasting: Option<Duration>, event: &Event) -> Found {
+/// What a command printed, in the sandbox or in a pod.
+async fn exec(app: &App, pod: Option<&Pod>, line: &str, event: &Event) -> Result<String, String> {
+    let actor = super::actor(&event.name);
+    // The commands of all rules wait here for their turn.
+    let _turn = app.scripts.acquire().await.map_err(|error| error.to_string())?;
+    let Some(pod) = pod else {
+        // The sandbox has a deadline of its own.
+        let printed = script::output(&app.ledger, &app.config.sandbox, &actor, line).await;
+        return printed.map_err(|error| error.to_string());
+    };
+    let cluster = cluster(&app.clusters, event)?;
+    let about = &event.subject;
+    let namespace = about.namespace.as_deref().ok_or("the event names no namespace")?;
+    let name = match &pod.which.value {
+        Which::Name(name) => name.clone(),
+        Which::Subject(Subject::Pod) => about.pod.clone().ok_or("the event names no pod")?,
+        Which::Subject(Subject::Workload) => {
+            let workload = about.workload.as_ref().ok_or("the event names no workload")?;
+            let found = owner::running_pod(&cluster, Some(namespace), &workload.kind, &workload.name).await;
+            let found = found.map_err(|error| error.to_string())?;
+            found.ok_or_else(|| format!("{} {} has no running pod", workload.kind, workload.name))?
+        }
+        Which::Subject(Subject::Node) => return Err("a node is no pod".into()),
+    };
+    let container = pod.container.as_ref().map(|container| container.value.as_str());
+    let place = script::Place { cluster: &cluster, namespace, pod: &name, container };
+    script::output_in_pod(&app.ledger, place, &actor, line).await.map_err(|error| error.to_string())
+}
+
+/// How many lines match, of the event's workload; of its pod, where it names no workload.
+async fn log(app: &App, pattern: &str, within: Duration, event: &Event) -> Result<Matching, String> {
+    let pattern = pattern::search(pattern)?;
+    let cluster = cluster(&app.clusters, event)?;
+    let about = &event.subject;
+    let namespace = about.namespace.as_deref().ok_or("the event names no namespace")?;
+    let (kind, name) = match (&about.workload, &about.pod) {
+        (Some(workload), _) => (workload.kind.as_str(), workload.name.as_str()),
+        (None, Some(pod)) => ("Pod", pod.as_str()),
+        (None, None) => return Err("the event names no workload and no pod".into()),
+    };
+    let found = lines::matching(&cluster, namespace, kind, name, within, &pattern).await;
+    found.map_err(|error| error.to_string())
+}
+
+/// One sample, or all of a time that ends `now`; what is missing or partial is no answer.
+pub async fn promql(
+    clusters: &Clusters,
+    query: &str,
+    lasting: Option<Duration>,
+    event: &Event,
+    now: Timestamp,
+) -> Found {
     let asked = async {
-        let cluster = cluster(app, event)?;
+        let cluster = cluster(clusters, event)?;
         let prometheus = cluster.prometheus().map_err(|error| error.to_string())?;
-        let now = Timestamp::now();
         let (samples, warnings) = match lasting {
             None => {
                 let Measured { data, warnings } =
@@ -100,7 +159,7 @@ async fn status(app: &App, subject: Subject, name: &str, event: &Event) -> Found
     let Some((kind, object)) = object else {
         return Found::Nothing(format!("the event names no {}", subject.word()));
     };
-    let cluster = match cluster(app, event) {
+    let cluster = match cluster(&app.clusters, event) {
         Ok(cluster) => cluster,
         Err(why) => return Found::Nothing(why),
     };
@@ -111,9 +170,9 @@ async fn status(app: &App, subject: Subject, name: &str, event: &Event) -> Found
     }
 }
 
-fn cluster(app: &App, event: &Event) -> Result<actions::cluster::Cluster, String> {
+fn cluster(clusters: &Clusters, event: &Event) -> Result<Cluster, String> {
     let name = event.subject.cluster.as_deref().ok_or("the event names no cluster")?;
-    app.clusters.get(name).map_err(|error| error.to_string())
+    clusters.get(name).map_err(|error| error.to_string())
 }
 
 /// Whether the rollout of the event's workload is healthy.
@@ -121,7 +180,7 @@ pub async fn rollout(app: &App, event: &Event) -> Answer {
     let Some(workload) = &event.subject.workload else {
         return Answer { outcome: Outcome::Unknown, why: "the event names no workload".into() };
     };
-    let looked = match cluster(app, event) {
+    let looked = match cluster(&app.clusters, event) {
         Ok(cluster) => {
             let namespace = event.subject.namespace.as_deref();
             let look = health(&cluster, namespace, &workload.kind, &workload.name);
@@ -141,7 +200,7 @@ pub async fn rollout(app: &App, event: &Event) -> Answer {
 /// How many replicas the event's workload has, where that can be found out.
 pub async fn replicas(app: &App, event: &Event) -> Option<u32> {
     let workload = event.subject.workload.as_ref()?;
-    let cluster = cluster(app, event).ok()?;
+    let cluster = cluster(&app.clusters, event).ok()?;
     let namespace = event.subject.namespace.as_deref();
     let asked = owner::replicas(&cluster, namespace, &workload.kind, &workload.name);
     tokio::time::timeout(WITHIN, asked).await.ok()?.ok()?

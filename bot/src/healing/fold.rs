@@ -187,7 +187,7 @@ fn fold_all(
             shown: if opened.is_some() && !storms { shown(cluster.as_deref()) } else { Vec::new() },
             cluster,
             doc: json(incident),
-            handling: json(&Handling { evidence, ..Handling::default() }),
+            handling: json(&Handling { evidence, event: opened.cloned(), ..Handling::default() }),
             ended_at: incident.end.as_ref().map(|_| now),
         });
     }

@@ -1,5 +1,6 @@
 //! The shell around the pure crate `heal`: events are folded into incidents ([`fold`]), and something is done about incidents
-//! ([`steward`]): conditions are asked ([`condition`]), it is decided ([`decide`]), requests go through the gate (`step.rs`).
+//! ([`steward`]): conditions are asked ([`condition`]), it is decided ([`decide`]), requests go through the gate (`step.rs`,
+//! in the words of `typed.rs`), and what follows from their ends is written (`outcome.rs`).
 //! People take incidents over, silence them and unblock rules ([`person`]).
 //!
 //! A rule never acts: it asks at the gate as `alert:<name>`, and policy decides. Everything is stored before it is begun, so that
@@ -7,13 +8,16 @@
 
 pub mod condition;
 pub mod decide;
+mod evidence;
 pub mod fold;
 pub mod known;
+mod outcome;
 mod owners;
 pub mod person;
 mod rules;
 mod step;
 pub mod steward;
+mod typed;
 
 pub use owners::Owners;
 pub use rules::{RulesError, RulesHandle, catalogue, read};

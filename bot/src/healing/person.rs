@@ -157,7 +157,8 @@ pub async fn unblock(
                 let target = brake.target.to_string();
                 Ok::<_, LedgerError>(match brake.unblock(&who.person.0, now) {
                     Ok(brake) => {
-                        let body = json!({ "rule": title, "where": target, "person": who.person });
+                        let body =
+                            json!({ "rule": title, "where": target, "place": at, "person": who.person });
                         let entry = HealingEntry {
                             kind: "rule.unblocked",
                             actor: actor.to_string(),

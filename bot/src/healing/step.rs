@@ -1,33 +1,27 @@
 //! One task of a course: ask the gate and wait for its request, write to people, wait, or look whether it helped.
 
 use super::{
-    actor, condition, decide,
-    known::{Known, change, since},
-    read_json, rooms, steward,
+    actor, condition,
+    outcome::{Step, move_on, pause},
+    read_json, rooms,
+    typed::typed,
 };
 use crate::{
     app::App,
-    draw,
     grammar::{Context, Line, parse},
 };
 use actions::gate::Submitted;
 use heal::{
     event::Event,
-    incident::{Caps, Course, HealingResult, Incident, Next, StepEnd, Storm, Task},
+    incident::{Course, Incident, StepEnd, Storm, Task},
     language::ast::Check,
-    rules::{Outcome, Proposed, Target},
+    rules::{Outcome, Proposed},
 };
 use jiff::{SignedDuration, Timestamp};
-use ledger::{
-    Ask, Decision, HealingChange, HealingEntry, IncidentId, LedgerError, Person, RequestId, RequestState,
-    RequestView, Verdict,
-};
-use serde_json::{Value, json};
+use ledger::{Ask, Decision, IncidentId, LedgerError, Person, RequestId, RequestState, RequestView};
 
 /// How often it is looked whether something helped.
 const LOOK: SignedDuration = SignedDuration::from_secs(2);
-/// A request that waits is looked at now and then, should its change not have been heard of.
-const WAITS: SignedDuration = SignedDuration::from_secs(30);
 
 /// Does what the course's task says. True: there is something to do at once.
 pub async fn take(
@@ -76,7 +70,7 @@ async fn ask(
     };
     let clusters = app.clusters.names();
     let context = Context { clusters: &clusters, cluster: None, namespace: None };
-    let line = line(action, target.as_ref(), parameters);
+    let line = typed(app, action, target.as_ref(), parameters).await;
     let parsed = line.as_deref().map_err(Clone::clone).and_then(|line| match parse(line, &context) {
         Ok(Line::Ask(parsed)) => Ok(parsed),
         Ok(_) => Err(format!("`{line}` asks for nothing")),
@@ -124,50 +118,10 @@ async fn ask(
             return follow(app, id, incident, course, &view, now).await;
         }
         Submitted::NoPlan(why) => Step::Ended(StepEnd::Failed, Some(why)),
+        Submitted::Nothing(why) => Step::Ended(StepEnd::Nothing, Some(why)),
         Submitted::Refused(refusal) => Step::Ended(StepEnd::NotDone, Some(refusal.to_string())),
     };
     move_on(app, id, course, end, now).await
-}
-
-/// What people would type for it.
-fn line(
-    action: &str,
-    target: Option<&Target>,
-    parameters: &serde_json::Map<String, Value>,
-) -> Result<String, String> {
-    let text = |name: &str| {
-        let value = parameters.get(name)?;
-        let text = value.as_str().map_or_else(|| value.to_string(), String::from);
-        Some(text)
-    };
-    let needed = |name: &str| text(name).ok_or_else(|| format!("`{action}` needs {name}"));
-    let target = target.ok_or_else(|| format!("`{action}` needs a target"))?;
-    let mut words = match action {
-        // The plan says "nothing to do" where there are so many.
-        "scale_up" => vec!["scale".to_string()],
-        "hpa" => vec!["hpa".to_string(), "propose".to_string()],
-        other => vec![other.replace('_', "-")],
-    };
-    words.push(format!("{}/{}", target.kind.to_ascii_lowercase(), target.name));
-    match action {
-        "scale" | "scale_up" => words.push(needed("replicas")?),
-        "set_image" => words.push(format!("{}={}", needed("container")?, needed("image")?)),
-        "set_resources" => {
-            for name in ["container", "requests", "limits"] {
-                words.extend(text(name).map(|value| format!("--{name}={value}")));
-            }
-        }
-        "rollback" => words.extend(text("to").map(|to| format!("--to={to}"))),
-        _ => {}
-    }
-    words.extend(target.namespace.iter().map(|namespace| format!("--namespace={namespace}")));
-    words.push(format!("--cluster={}", target.cluster));
-    let quoted = |word: &String| match word.chars().all(|c| c.is_ascii_graphic() && !"\"'\\`".contains(c)) {
-        true => Ok(word.clone()),
-        // What people type is split at blanks; a rule's text has none where an action takes it.
-        false => Err(format!("`{action}` cannot take the text {word:?}")),
-    };
-    Ok(words.iter().map(quoted).collect::<Result<Vec<_>, _>>()?.join(" "))
 }
 
 /// The request is there: has it ended?
@@ -182,6 +136,8 @@ async fn follow(
     let request = &view.request;
     let end = match request.state {
         RequestState::Succeeded => StepEnd::Done,
+        // What was there for a while only has been given back.
+        RequestState::RolledBack if request.plan.fault().is_some() => StepEnd::Done,
         RequestState::Failed | RequestState::RolledBack | RequestState::Unknown => StepEnd::Failed,
         RequestState::Denied
         | RequestState::Expired
@@ -257,238 +213,4 @@ async fn verify(app: &App, id: IncidentId, course: &Course) -> Result<(bool, Str
     }
     tracing::debug!(incident.id = %id, rule = course.rule, ?misses, "looked whether it helped");
     Ok((misses.is_empty(), misses.join("; ")))
-}
-
-/// What has happened to a course.
-enum Step {
-    /// Its request waits, or runs.
-    Waits(Box<RequestView>),
-    /// Its request has ended.
-    Followed(StepEnd, String, Box<RequestView>),
-    /// Its step has ended without a request.
-    Ended(StepEnd, Option<String>),
-    /// People are to be written to.
-    Tell,
-    /// It has been looked whether it helped; what does not hold.
-    Verified(bool, String),
-}
-
-async fn pause(
-    app: &App,
-    id: IncidentId,
-    course: &Course,
-    until: Timestamp,
-    now: Timestamp,
-) -> Result<bool, LedgerError> {
-    let none = since(&app.rules.current(), Vec::new(), now);
-    app.ledger
-        .change_incident(id, &none, now, |state| {
-            let known = Known::read(state, now)?;
-            let same = known.handling.course.as_ref() == Some(course);
-            Ok::<_, LedgerError>((same.then(|| change(&known.incident, &known.handling, until)), ()))
-        })
-        .await?;
-    Ok(false)
-}
-
-/// Writes what follows, unless somebody else has meanwhile. True: it was written.
-async fn move_on(
-    app: &App,
-    id: IncidentId,
-    course: &Course,
-    step: Step,
-    now: Timestamp,
-) -> Result<bool, LedgerError> {
-    let none = since(&app.rules.current(), Vec::new(), now);
-    let fresh = RequestId::new().0;
-    let moved = app
-        .ledger
-        .change_incident(id, &none, now, |state| {
-            let known = Known::read(state, now)?;
-            if known.handling.course.as_ref() != Some(course) || known.incident.end.is_some() {
-                return Ok((None, false));
-            }
-            Ok::<_, LedgerError>((Some(follow_up(app, &known, course, step, fresh, now)?), true))
-        })
-        .await?;
-    Ok(moved.unwrap_or(false))
-}
-
-fn follow_up(
-    app: &App,
-    known: &Known,
-    course: &Course,
-    step: Step,
-    fresh: uuid::Uuid,
-    now: Timestamp,
-) -> Result<HealingChange, LedgerError> {
-    let mut incident = known.incident.clone();
-    let mut handling = known.handling.clone();
-    let (mut told, mut waits_for) = (None, None);
-    if let Step::Waits(view) | Step::Followed(_, _, view) = &step {
-        incident = timed(incident, course, view);
-        handling.request = Some(view.request.id.0);
-    }
-    let taken = incident.taken.clone();
-    let next = match step {
-        Step::Waits(view) => {
-            waits_for = Some((view.request.id, Some(view.request.state)));
-            Next::Go(course.clone())
-        }
-        Step::Followed(end, note, _) => {
-            handling.note = Some(note);
-            course.clone().ended(end, fresh, now)
-        }
-        Step::Ended(end, note) => {
-            handling.note = note.or(handling.note);
-            course.clone().ended(end, fresh, now)
-        }
-        Step::Tell => {
-            told = course.current().cloned();
-            course.clone().ended(StepEnd::Done, fresh, now)
-        }
-        Step::Verified(holds, why) => {
-            handling.note = (!holds).then(|| format!("it did not help: {why}"));
-            course.clone().verified(holds, fresh, now)
-        }
-    };
-    // Somebody has it: nothing more is begun, whatever the rule says.
-    let next = match (next, &taken) {
-        (Next::Go(next), Some(_)) if next != *course => {
-            Next::Over(if next.acted { HealingResult::Ineffective } else { HealingResult::NotDone })
-        }
-        (next, _) => next,
-    };
-    let due_at = if waits_for.is_some() { now + WAITS } else { now };
-    let mut change = match next {
-        Next::Go(next) => {
-            handling.course = Some(next);
-            HealingChange { waits_for, ..change(&incident, &handling, due_at) }
-        }
-        Next::Over(result) => over(app, known, incident, handling, course, result, now)?,
-    };
-    if let Some(Proposed::Action { action, parameters, .. }) = told {
-        let text = |name: &str| parameters.get(name).and_then(Value::as_str);
-        let (room, words) = (text("room").unwrap_or_default(), text("text"));
-        let what = format!("{}:{}:{}", course.id, course.failed, course.step);
-        if action == "escalate" {
-            let why = words.map_or_else(|| format!("rule \"{}\" calls you", course.rule), String::from);
-            steward::call(app, &mut change, &known.incident, &what, &why, Some(room))?;
-        } else {
-            let labels = app.labels(known.incident.group.cluster().unwrap_or_default());
-            let card = draw::json(&draw::told(&known.incident, &course.rule, words, &labels));
-            for place in super::room(app, room, known.incident.group.cluster()) {
-                change.said.push((format!("told:{what}:{place}"), place, card.clone()));
-            }
-        }
-    }
-    Ok(change)
-}
-
-/// When the first request was agreed to and begun.
-fn timed(incident: Incident, course: &Course, view: &RequestView) -> Incident {
-    let request = &view.request;
-    let agreed = match request.decision {
-        Decision::Allow { .. } => Some(request.created_at),
-        _ => view.votes.iter().rfind(|vote| vote.verdict == Verdict::Approve).map(|vote| vote.at),
-    };
-    let agreed = agreed.filter(|_| {
-        !matches!(request.state, RequestState::Awaiting | RequestState::Denied | RequestState::Expired)
-    });
-    let incident = match agreed {
-        Some(at) => incident.clone().approved(course.id, at).unwrap_or(incident),
-        None => incident,
-    };
-    match view.steps.first() {
-        Some(step) => incident.clone().acted(course.id, step.intended_at).unwrap_or(incident),
-        None => incident,
-    }
-}
-
-/// The course has come to its end.
-fn over(
-    app: &App,
-    known: &Known,
-    incident: Incident,
-    mut handling: heal::incident::Handling,
-    course: &Course,
-    result: HealingResult,
-    now: Timestamp,
-) -> Result<HealingChange, LedgerError> {
-    let caps = Caps::default();
-    handling.course = None;
-    if !course.heals() {
-        handling.rests = Some(format!("rule \"{}\" has told people", course.rule));
-        return Ok(change(&incident, &handling, now));
-    }
-    let (kind, word) = match result {
-        HealingResult::Effective => ("incident.helped", "effective"),
-        HealingResult::Ineffective => ("incident.not_helped", "ineffective"),
-        HealingResult::NotDone => ("incident.not_done", "not_done"),
-    };
-    if result == HealingResult::NotDone {
-        // Who said no is not asked again while it lasts.
-        let why = handling.note.clone().unwrap_or_else(|| "it was not done".into());
-        handling.rests = Some(why);
-    }
-    let incident = incident.clone().concluded(course.id, result, now).unwrap_or(incident);
-    let before = known.brake(&course.rule);
-    let was_blocked = before.blocked.is_some();
-    let brake = match result {
-        HealingResult::NotDone => before.abandon(now),
-        other => before.end(other == HealingResult::Effective, now, &caps),
-    };
-    // A brake that a person has reset meanwhile stays as it is.
-    let brake = brake.ok();
-    let blocked = brake.as_ref().is_some_and(|brake| brake.blocked.is_some()) && !was_blocked;
-    let mut attempt = known
-        .attempts
-        .iter()
-        .rfind(|attempt| attempt.rule == course.rule && attempt.target == incident.group)
-        .cloned()
-        .unwrap_or_else(|| heal::incident::Attempt {
-            rule: course.rule.clone(),
-            target: incident.group.clone(),
-            at: now,
-            healed: false,
-        });
-    attempt.healed = result == HealingResult::Effective;
-    let who = actor(incident.names.first().map_or("", String::as_str)).to_string();
-    let entry =
-        |kind, body| HealingEntry { kind, actor: who.clone(), request: Some(RequestId(course.id)), body };
-    let body = json!({
-        "incident": incident.id, "rule": course.rule, "where": incident.group.to_string(), "result": word,
-        "note": handling.note, "end": incident.end,
-    });
-    let mut entries = vec![entry(kind, body)];
-    if blocked {
-        let body =
-            json!({ "rule": course.rule, "where": incident.group.to_string(), "incident": incident.id });
-        entries.push(entry("rule.blocked", body));
-    }
-    if incident.end.is_some() {
-        entries.push(entry(
-            "incident.ended",
-            json!({ "incident": incident.id, "end": incident.end, "times": incident.times }),
-        ));
-    }
-    if blocked {
-        handling.called.insert(format!("{}: blocked", course.rule));
-    }
-    let mut change = HealingChange {
-        brake: brake.as_ref().map(|brake| decide::row(&course.rule, brake)),
-        ended: Some((course.id, word, super::json(&attempt))),
-        entries,
-        ..change(&incident, &handling, now)
-    };
-    if blocked {
-        let times = brake.map_or(0, |brake| brake.ineffective);
-        let why = format!(
-            "rule \"{}\" did not help here {times} times in a row; it does nothing here any more until a person says `unblock {}`",
-            course.rule,
-            IncidentId(incident.id.0).short(),
-        );
-        steward::call(app, &mut change, &incident, &format!("{}:blocked", course.id), &why, None)?;
-    }
-    Ok(change)
 }

@@ -3,6 +3,7 @@
 use super::{
     condition,
     decide::{Found, decide, history},
+    evidence,
     known::{self, Known, since},
     rooms, step,
 };
@@ -47,7 +48,9 @@ pub async fn work(app: App) {
             let app = app.clone();
             tasks.spawn(async move {
                 let id = stored.id;
-                if let Err(error) = look_after(&app, stored, Timestamp::now()).await {
+                let now = Timestamp::now();
+                evidence::begin(&app, &stored, now);
+                if let Err(error) = look_after(&app, stored, now).await {
                     tracing::warn!(incident.id = %id, %error, "could not look after an incident; it will be tried again");
                 }
             });

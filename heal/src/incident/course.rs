@@ -31,8 +31,34 @@ pub struct Handling {
     pub called: BTreeSet<String>,
     /// The request shown with the incident: the last one.
     pub request: Option<Uuid>,
+    /// The event that opened it, with the workload it is about: what changed rules are tried on.
+    pub event: Option<crate::event::Event>,
+    /// What was seen of the trouble itself; None: nobody has looked yet.
+    pub seen: Option<Seen>,
     /// What the card shows of the event: summary, links.
     pub evidence: Vec<crate::event::Evidence>,
+}
+
+/// What was seen of the trouble, in the cluster and in its metrics, soon after it was noticed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// When.
+    pub at: Timestamp,
+    /// The pod whose log this is.
+    pub pod: Option<String>,
+    /// Its last lines.
+    pub log: Vec<String>,
+    /// What the cluster said: `BackOff: Back-off restarting failed container`.
+    pub reasons: Vec<String>,
+    /// There is a picture under the incident's id; what is to be seen in it.
+    pub picture: Option<String>,
+}
+
+impl Seen {
+    /// Nothing.
+    pub fn none(at: Timestamp) -> Seen {
+        Seen { at, pod: None, log: Vec::new(), reasons: Vec::new(), picture: None }
+    }
 }
 
 /// One rule at work on one incident.
@@ -92,6 +118,8 @@ pub enum Task {
 pub enum StepEnd {
     /// Done.
     Done,
+    /// It was so already.
+    Nothing,
     /// It did not work, or it is not known whether it did.
     Failed,
     /// Denied, expired, cancelled or refused: people or policy said no.
@@ -160,8 +188,8 @@ impl Course {
                 self.give_up(fresh, now)
             }
             // In `else` the next step is tried whatever became of this one: people are usually called last.
-            StepEnd::Done | StepEnd::Failed | StepEnd::NotDone => {
-                self.acted |= asked && end != StepEnd::NotDone;
+            StepEnd::Done | StepEnd::Nothing | StepEnd::Failed | StepEnd::NotDone => {
+                self.acted |= asked && !matches!(end, StepEnd::NotDone | StepEnd::Nothing);
                 self.step += 1;
                 self.enter(fresh, now)
             }
@@ -171,6 +199,7 @@ impl Course {
     /// While it verifies: `holds` is whether all conditions hold now; what could not be answered does not.
     pub fn verified(self, holds: bool, fresh: Uuid, now: Timestamp) -> Next {
         match self.task {
+            Task::Verify { .. } if holds && self.heals() && !self.acted => Next::Over(HealingResult::NotDone),
             Task::Verify { .. } if holds => Next::Over(HealingResult::Effective),
             Task::Verify { until } if now >= until => self.give_up(fresh, now),
             _ => Next::Go(self),
@@ -193,7 +222,8 @@ impl Course {
             (Some(Proposed::Action { .. }), _) => Task::Tell,
             (None, _) if self.failed => return Next::Over(HealingResult::Ineffective),
             (None, Some(verify)) => Task::Verify { until: later(verify.within.value) },
-            // Each request has verified its own effect.
+            // Each request has verified its own effect; where none was needed, nothing has healed it.
+            (None, None) if self.heals() && !self.acted => return Next::Over(HealingResult::NotDone),
             (None, None) => return Next::Over(HealingResult::Effective),
         };
         Next::Go(self)

@@ -40,7 +40,7 @@ mod storm;
 mod trouble;
 
 pub use brake::{Attempt, Brake, Braked, Capped, Caps, past};
-pub use course::{Course, Handling, Next, StepEnd, Task};
+pub use course::{Course, Handling, Next, Seen, StepEnd, Task};
 pub use group::Group;
 pub use incident::{End, Healing, Incident, IncidentId, Result as HealingResult, Times, file};
 pub use inhibit::{NODE_DOWN, hides};

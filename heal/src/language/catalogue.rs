@@ -16,7 +16,8 @@ pub enum Risk {
 /// What a parameter takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// One of these as the event says, or one by name in quotes: `"deploy/checkout"`.
+    /// One of these as the event says, or one by name in quotes: `"deploy/checkout"`. Where it is not given, the first of them that
+    /// the event names.
     Target(Vec<Subject>),
     /// A text in quotes.
     Text,
@@ -170,9 +171,14 @@ impl Catalogue {
             shape("run_job", "run a CronJob now, or a Job once more", Medium, [target("job", &[])]),
             shape(
                 "rotate_logs",
-                "rotate log files and keep the newest",
+                "compress and empty the logs in files, and keep so many older ones",
                 Medium,
-                [place("files", Kind::Text), required("keep", Kind::Count)],
+                [
+                    place("files", Kind::Text),
+                    required("keep", Kind::Count),
+                    optional("of", Kind::Target(vec![Subject::Pod, Subject::Workload])),
+                    optional("container", Kind::Text),
+                ],
             ),
             shape(
                 "inject_delay",

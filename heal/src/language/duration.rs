@@ -21,7 +21,7 @@ pub fn show(duration: Duration) -> String {
 }
 
 /// Each unit at most once, from large to small. The error says what is wrong with it.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub fn parse(text: &str) -> Result<Duration, String> {
     let mut rest = text;
     let mut units = UNITS.as_slice();
     let mut total = 0_u64;

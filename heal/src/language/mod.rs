@@ -30,7 +30,7 @@ mod suggest;
 
 pub use catalogue::{Catalogue, Kind, Parameter, Risk, Shape};
 pub use check::check;
-pub use duration::show as show_duration;
+pub use duration::{parse as parse_duration, show as show_duration};
 pub use format::format;
 pub use parse::parse;
 pub use problem::{Level, Problem};

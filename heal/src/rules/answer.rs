@@ -19,6 +19,8 @@ pub enum Found {
     Output(String),
     /// Of `log`: how many lines match.
     Count(u64),
+    /// Of `log`: so many at least; a part could not be read.
+    AtLeast(u64),
     /// Of `condition`: `True`, `False` or `Unknown`.
     Status(String),
     /// Nothing, for this reason: no such metric, no pod, a command that failed, out of time.
@@ -41,6 +43,9 @@ impl Condition {
                 let holds = compare(operator.value, *lines as f64, count.value);
                 Answer { outcome: holds.into(), why: format!("{lines} lines") }
             }
+            (Condition::Log { operator, count, .. }, Found::AtLeast(lines)) => {
+                at_least(operator.value, *lines, count.value)
+            }
             (Condition::Status { name, operator, value, .. }, Found::Status(status)) => {
                 let same = *status == value.value;
                 let holds = if operator.value == Operator::NotEqual { !same } else { same };
@@ -53,6 +58,19 @@ impl Condition {
 
 fn unknown(why: impl Into<String>) -> Answer {
     Answer { outcome: Outcome::Unknown, why: why.into() }
+}
+
+/// More lines can make some comparisons true and others false; what they cannot change is known.
+fn at_least(operator: Operator, lines: u64, bound: f64) -> Answer {
+    let (found, why) = (lines as f64, format!("{lines} lines in what could be read"));
+    let outcome = match operator {
+        Operator::Greater | Operator::GreaterOrEqual if compare(operator, found, bound) => Outcome::Yes,
+        Operator::Less | Operator::LessOrEqual if !compare(operator, found, bound) => Outcome::No,
+        Operator::Equal if found > bound => Outcome::No,
+        Operator::NotEqual if found > bound => Outcome::Yes,
+        _ => return unknown(format!("{why}, and not all of the logs could be")),
+    };
+    Answer { outcome, why }
 }
 
 fn numbers(operator: Operator, bound: f64, samples: &[f64]) -> Answer {
@@ -183,6 +201,12 @@ mod tests {
     fn lines_and_conditions_are_compared() {
         assert_eq!(answer(r#"log("x", within: 5m) >= 3"#, Found::Count(2)), (Outcome::No, "2 lines".into()));
         assert_eq!(answer(r#"log("x", within: 5m) == 0"#, Found::Count(0)).0, Outcome::Yes);
+        let partly = |condition: &str| answer(condition, Found::AtLeast(3)).0;
+        assert_eq!(partly(r#"log("x", within: 5m) >= 3"#), Outcome::Yes);
+        assert_eq!(partly(r#"log("x", within: 5m) == 0"#), Outcome::No);
+        assert_eq!(partly(r#"log("x", within: 5m) < 3"#), Outcome::No);
+        assert_eq!(partly(r#"log("x", within: 5m) < 4"#), Outcome::Unknown);
+        assert_eq!(partly(r#"log("x", within: 5m) >= 4"#), Outcome::Unknown);
         let ready =
             |status: &str| answer(r#"condition(node, "Ready") != "True""#, Found::Status(status.into()));
         assert_eq!(ready("Unknown"), (Outcome::Yes, "Ready is Unknown".into()));

@@ -13,7 +13,7 @@ mod proposal;
 
 pub use answer::Found;
 pub use judge::{Answer, Judgement, Known, Look, Outcome, Past, Verdict};
-pub use proposal::{Proposal, Proposed, Target, Unresolved};
+pub use proposal::{ANY, Proposal, Proposed, Target, Unresolved};
 
 use crate::{
     event::Event,
@@ -175,7 +175,12 @@ impl Rule {
         let steps = self.then.iter().chain(&self.otherwise);
         let mut needs: Vec<Subject> = steps
             .filter_map(|step| match step {
-                Prepared::Action { target: Some(ast::Given::Subject(subject)), .. } => Some(*subject),
+                Prepared::Action { targets, .. } => Some(targets),
+                Prepared::Wait(_) => None,
+            })
+            .flatten()
+            .filter_map(|target| match target {
+                ast::Given::Subject(subject) => Some(*subject),
                 _ => None,
             })
             .collect();

@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::{fmt, time::Duration};
 
+/// The kind of a target that a rule calls by its name alone: whichever workload there is of that name.
+pub const ANY: &str = "workload";
+
 /// A request in the making.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Proposal {
@@ -49,7 +52,7 @@ pub struct Target {
     pub cluster: String,
     /// None for nodes.
     pub namespace: Option<String>,
-    /// Kubernetes kind, or the word a rule has for it: `Deployment`, `deploy`.
+    /// Kubernetes kind, or the word a rule has for it: `Deployment`, `deploy`; [`ANY`] where it has none.
     pub kind: String,
     /// Object name.
     pub name: String,
@@ -83,7 +86,13 @@ pub enum Unresolved {
 #[derive(Debug)]
 pub(super) enum Prepared {
     Wait(Duration),
-    Action { action: String, target: Option<Given>, parameters: Vec<(String, Given)>, text: String },
+    /// The first of its targets that the event names is meant; none for what goes to people.
+    Action {
+        action: String,
+        targets: Vec<Given>,
+        parameters: Vec<(String, Given)>,
+        text: String,
+    },
 }
 
 impl Prepared {
@@ -111,7 +120,12 @@ impl Prepared {
                 _ => parameters.push((parameter.name.clone(), given)),
             }
         }
-        Some(Prepared::Action { action: shape.name.clone(), target, parameters, text: step_text(step) })
+        let usual = shape.parameters.iter().find_map(|parameter| match &parameter.kind {
+            Kind::Target(subjects) => Some(subjects.iter().map(|subject| Given::Subject(*subject)).collect()),
+            _ => None,
+        });
+        let targets = target.map(|target| vec![target]).or(usual).unwrap_or_default();
+        Some(Prepared::Action { action: shape.name.clone(), targets, parameters, text: step_text(step) })
     }
 }
 
@@ -130,11 +144,20 @@ impl Rule {
 }
 
 fn resolve(step: &Prepared, event: &Event, replicas: Option<u32>) -> Result<Proposed, Unresolved> {
-    let (action, target, given, text) = match step {
+    let (action, targets, given, text) = match step {
         Prepared::Wait(length) => return Ok(Proposed::Wait(*length)),
-        Prepared::Action { action, target, parameters, text } => (action, target, parameters, text),
+        Prepared::Action { action, targets, parameters, text } => (action, targets, parameters, text),
     };
-    let target = target.as_ref().map(|target| self::target(text, target, event)).transpose()?;
+    let mut target = None;
+    for given in targets {
+        let named = self::target(text, given, event);
+        let found = named.is_ok();
+        target = Some(named);
+        if found {
+            break;
+        }
+    }
+    let target = target.transpose()?;
     let mut parameters = Map::new();
     let mut note = String::new();
     let changes = given.iter().any(|(_, given)| matches!(given, Given::Change(_)));
@@ -208,7 +231,7 @@ fn target(text: &str, given: &Given, event: &Event) -> Result<Target, Unresolved
             }
         }
         Given::Text(words) => {
-            let (kind, name) = words.split_once('/').unwrap_or(("deploy", words));
+            let (kind, name) = words.split_once('/').unwrap_or((ANY, words));
             (kind.to_string(), name.to_string(), namespace)
         }
         // The checker allows none of these.

@@ -147,7 +147,7 @@ fn a_bound_never_turns_a_step_up_into_a_step_down() {
 fn the_short_rule_asks_for_what_it_says() {
     let rules = load(ISSUE);
     let rule = rules.by_title("event disk_full").unwrap();
-    let mut event = alert("disk_full", &[("namespace", "shop")]);
+    let mut event = alert("disk_full", &[("namespace", "shop"), ("deployment", "checkout")]);
     event.origin = heal::language::ast::Origin::Event;
     let known = Known { answers: &[yes()], past: &Past::default(), replicas: None, now: now() };
     insta::assert_snapshot!(rule.judge(&event, known).to_string());

@@ -18,7 +18,8 @@ pub(super) const CARD: &str = "
 
 /// What a run of this request holds alone while it runs: its target. A drill breaks its target until it is healed, and whoever heals it runs
 /// meanwhile; so a drill holds only the right to drill it.
-pub(super) const HELD: &str = "case when action = 'drill' then 'drill ' || target else target end as target";
+pub(super) const HELD: &str =
+    "case when action in ('drill', 'inject-delay') then 'drill ' || target else target end as target";
 
 /// What is approved now waits for a worker. Here `changed` also has `state, revision, target` and a new run's id, `run`.
 pub(super) const QUEUE: &str = "

@@ -54,6 +54,8 @@ pub enum PatchKind {
     Strategic,
     /// Server-side apply with Petrel's field manager.
     Apply,
+    /// RFC 6902: the body is the list of operations.
+    Json,
 }
 
 /// One effect on the cluster. The runner adds what makes it safe to repeat: the step's key as the annotation
@@ -84,13 +86,26 @@ pub enum Step {
         /// None: the object's own.
         grace_period_seconds: Option<u32>,
     },
+    /// Run a command in a container of a pod. Nothing on the object tells afterwards whether it ran, so planners write only commands
+    /// that are safe to run twice: after a lost answer or a crash it is run again, as long as it is the same pod.
+    Exec {
+        /// The pod; `uid` is required.
+        object: ObjectRef,
+        /// Its container.
+        container: String,
+        /// Word by word; no shell reads them.
+        command: Vec<String>,
+    },
 }
 
 impl Step {
     /// What the step acts on.
     pub fn object(&self) -> &ObjectRef {
         match self {
-            Step::Patch { object, .. } | Step::Create { object, .. } | Step::Delete { object, .. } => object,
+            Step::Patch { object, .. }
+            | Step::Create { object, .. }
+            | Step::Delete { object, .. }
+            | Step::Exec { object, .. } => object,
         }
     }
 }

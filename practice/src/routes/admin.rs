@@ -1,8 +1,9 @@
-//! `/practice/faults` and `/practice/audit`, for tests that run the cluster as its own process, and `/practice/metrics`, which
+//! `/practice/faults`, `/practice/exec` and `/practice/audit`, for tests that run the cluster as its own process, and `/practice/metrics`, which
 //! Prometheus scrapes. Loopback only, no token.
 
 use super::Answer;
 use crate::cluster::Cluster;
+use crate::exec::Scripted;
 use crate::exposition;
 use crate::failure::Failure;
 use crate::faults::FaultRequest;
@@ -32,6 +33,16 @@ pub(crate) fn answer(
                     cluster.faults.refuse(false);
                 });
             }
+            Ok(Answer::Json(200, json!({"ok": true})))
+        }
+        ("POST", Some("exec")) => {
+            let scripted: Vec<Scripted> = serde_json::from_slice(body)
+                .map_err(|error| Failure::bad_request(format!("read the answers: {error}")))?;
+            cluster.programs.set(move |exec| {
+                let line = exec.command.join(" ");
+                let found = scripted.iter().find(|one| line.contains(&one.contains));
+                found.map(|one| one.answer.clone())
+            });
             Ok(Answer::Json(200, json!({"ok": true})))
         }
         ("GET", Some("audit")) => {

@@ -46,7 +46,7 @@ pub(crate) fn answer(cluster: &Arc<Cluster>, call: &Call, target: &Target) -> Re
 }
 
 /// The container that is meant.
-fn choose(pod: &Value, asked: &str, called: &str) -> Result<String, Failure> {
+pub(crate) fn choose(pod: &Value, asked: &str, called: &str) -> Result<String, Failure> {
     let names: Vec<&str> =
         list(pod, &["spec", "containers"]).iter().map(|container| text(container, &["name"])).collect();
     if asked.is_empty() {

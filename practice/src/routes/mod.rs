@@ -1,6 +1,7 @@
 //! From a request to an answer: paths, permissions, verbs.
 
 pub(crate) mod admin;
+pub(crate) mod exec;
 pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod pods;
@@ -138,7 +139,12 @@ fn access_review(call: &Call) -> Result<Answer, Failure> {
     Ok(Answer::Json(201, review))
 }
 
-fn target(cluster: &Cluster, group: &str, version: &str, rest: &[&str]) -> Result<Target, Failure> {
+pub(crate) fn target(
+    cluster: &Cluster,
+    group: &str,
+    version: &str,
+    rest: &[&str],
+) -> Result<Target, Failure> {
     let find = |plural: &str| {
         let state = cluster.lock();
         let registry = &state.store.registry;

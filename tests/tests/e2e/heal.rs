@@ -407,10 +407,38 @@ groups:
 
 #[tokio::test]
 async fn a_real_prometheus_finds_a_bad_release_and_one_click_heals_it() {
+    a_real_prometheus_finds_a_bad_release(false).await;
+}
+
+#[tokio::test]
+async fn a_real_prometheus_finds_a_bad_release_and_where_policy_allows_it_nobody_has_to_click() {
+    a_real_prometheus_finds_a_bad_release(true).await;
+}
+
+/// What policy says when rules may roll back alone; above all other rules.
+const ALONE: &str = r#"[[rule]]
+name = "healing rolls back at once"
+action = ["rollback"]
+when = '"machines" in actor.groups'
+decide = "allow"
+
+[[rule]]
+name = "guests only look"
+"#;
+
+async fn a_real_prometheus_finds_a_bad_release(alone: bool) {
     if !Alerting::is_installed() {
         return println!("skipped: prometheus and prometheus-alertmanager are not installed");
     }
-    let world = world(1).await;
+    let mut world = world(0).await;
+    if alone {
+        let file = world.folder().join("policy.toml");
+        let policy = std::fs::read_to_string(&file).expect("the policy");
+        let policy = policy.replacen("[[rule]]\nname = \"guests only look\"\n", ALONE, 1);
+        assert!(policy.contains("healing rolls back at once"));
+        std::fs::write(&file, policy).expect("a policy");
+    }
+    world.start().await.expect("a replica");
     let Some(cluster) = world.cluster.metrics().await else {
         return println!("skipped: this cluster cannot be scraped at /practice/metrics");
     };
@@ -421,25 +449,106 @@ async fn a_real_prometheus_finds_a_bad_release_and_one_click_heals_it() {
     world.cluster.meddle("apps/v1", "Deployment", "checkout", bad).await.expect("a bad release");
 
     let request = wait::until("a request to roll back", Duration::from_secs(90), || async {
-        requests(&world).await.into_iter().find(|request| request.state == RequestState::Awaiting)
+        requests(&world).await.into_iter().find(|one| alone || one.state == RequestState::Awaiting)
     })
     .await;
     assert_eq!((request.ask.action.as_str(), request.ask.target.name.as_str()), ("rollback", "checkout"));
-    let (status, answer) =
-        world.api("bob").vote(&request.id.to_string(), "approve", None).await.expect("a vote");
-    assert!(status.is_success(), "{answer}");
+    if !alone {
+        let (status, answer) =
+            world.api("bob").vote(&request.id.to_string(), "approve", None).await.expect("a vote");
+        assert!(status.is_success(), "{answer}");
+    }
     let ended = wait::until("the incident to end", Duration::from_secs(120), || async {
         let all = world.ledger.incidents(false, 10).await.ok()?;
-        all.into_iter().map(|stored| stored.doc).find(|doc| !doc["end"].is_null())
+        all.into_iter().find(|stored| !stored.doc["end"].is_null())
     })
     .await;
     assert_eq!(
-        ended["end"],
+        ended.doc["end"],
         json!({"healed": {"request": request.id}}),
-        "{ended}\n{}\n{}",
+        "{}\n{}\n{}",
+        ended.doc,
         world.logs(),
         alerting.logs()
     );
     let image = world.cluster.get("apps/v1", "Deployment", "checkout").await["spec"]["template"]["spec"]["containers"][0]["image"].clone();
     assert_eq!(image, json!("registry.example/shop/app:1.0"));
+    let votes = world.ledger.view(request.id).await.expect("a view").expect("it").votes.len();
+    assert_eq!(votes, usize::from(!alone));
+    // The card shows what was seen of the trouble itself.
+    let seen = &ended.handling["seen"];
+    assert!(seen["reasons"].to_string().contains("BackOff"), "{seen}");
+    assert!(seen["log"].as_array().is_some_and(|lines| !lines.is_empty()), "{seen}");
+}
+
+/// The issue's two rules, as they are written there.
+const ISSUE: &str = include_str!("../../../heal/examples/issue.heal");
+
+#[tokio::test]
+async fn the_issues_short_rule_rotates_logs_in_the_pod_and_runs_the_cleaner() {
+    let platforms = Platforms {
+        config: format!(
+            "{}\n[[intake]]\nname = \"events\"\nkind = \"cloudevents\"\ntoken_file = \"hook.token\"\ncluster = \"test\"\n",
+            hook::CONFIG
+        ),
+        ..Platforms::default()
+    };
+    let mut world = World::among(platforms).await.expect("a world");
+    if !world.cluster.is_practice() {
+        println!("skipped: what commands in containers answer can be set on a practice cluster only");
+        return;
+    }
+    std::fs::write(world.folder().join("hook.token"), hook::TOKEN).expect("a token");
+    std::fs::create_dir(world.folder().join("rules")).expect("a folder");
+    std::fs::write(world.folder().join("rules/issue.heal"), ISSUE).expect("rules");
+    world.start().await.expect("a replica");
+    world.cluster.deployment("checkout", 1).await.expect("a deployment");
+    world.cluster.ready("Deployment", "checkout", 1).await;
+    let namespace = world.cluster.namespace.clone();
+    let job = json!({"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "clean", "image": "clean:1"}]}}});
+    let cleaner = json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "log-cleaner-job", "namespace": namespace},
+        "spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": job}}});
+    world.cluster.create(cleaner).await.expect("a cron job");
+    let listing = "7 9000 1700000000 ./app.log\n8 900 1690000000 ./app.log.1.gz\n";
+    let programs = json!([
+        {"contains": "rotate 7 app.log", "answer": {}},
+        {"contains": "stat -c '%i %s %Y %n'", "answer": {"stdout": listing}},
+    ]);
+    world.cluster.programs(programs).await.expect("programs");
+
+    let event = json!({"specversion": "1.0", "id": "1", "source": "node-agent", "type": "disk_full",
+        "data": {"namespace": namespace, "deployment": "checkout", "severity": "critical"}});
+    let posted = hook(&world)
+        .post("/hook/cloudevents/events", hook::TOKEN, event.to_string().into_bytes())
+        .await
+        .expect("an answer");
+    assert_eq!(posted.0.as_u16(), 200, "{}", posted.1);
+
+    // Machines of tests have no /data, so `df` has no answer: a person must agree, to each step.
+    for (action, line) in [
+        ("rotate-logs", "rotate-logs deployment/checkout /var/log/app/*.log"),
+        ("run-job", "run-job cronjob/log-cleaner-job"),
+    ] {
+        let asked = wait::until(action, WITHIN, || async {
+            let all = requests(&world).await;
+            all.into_iter().find(|one| one.ask.action == action && one.state == RequestState::Awaiting)
+        })
+        .await;
+        assert!(asked.ask.line.starts_with(line), "{}", asked.ask.line);
+        assert!(asked.ask.with_person.as_deref().is_some_and(|why| !why.is_empty()));
+        let (status, answer) =
+            world.api("bob").vote(&asked.id.to_string(), "approve", None).await.expect("a vote");
+        assert!(status.is_success(), "{answer}");
+        wait::until("it to succeed", WITHIN, || async {
+            let all = requests(&world).await;
+            all.into_iter().find(|one| one.id == asked.id && one.state == RequestState::Succeeded)
+        })
+        .await;
+    }
+    incident(&world, "the healing to have helped", |doc| doc["healings"][0]["result"] == "effective").await;
+    let effects = world.cluster.effects();
+    let kinds: Vec<&str> = effects.iter().map(|effect| effect.resource.as_str()).collect();
+    assert!(kinds.contains(&"jobs.batch"), "{kinds:?}");
+    let rotated = effects.iter().filter(|effect| effect.body.to_string().contains("rotate")).count();
+    assert_eq!(rotated, 1, "{effects:?}");
 }

@@ -40,7 +40,8 @@ pub fn card(card: &Card, clicks: &Clicks, notice: Option<&Card>) -> Markup {
     let production =
         card.request.is_some() && card.cluster.as_ref().is_some_and(|cluster| cluster.production);
     let has_details = card.buttons.iter().any(|button| button.id == "details");
-    let link = local(card.link.as_deref()).filter(|_| !has_details && clicks.from != "request");
+    let link = local(card.link.as_deref())
+        .filter(|_| !has_details && !matches!(clicks.from, "request" | "incident"));
     let id = card.request.map(|request| format!("r-{request}"));
     html! {
         article class={ "card tone-" (tone(card.tone)) @if production { " on-production" } }

@@ -13,15 +13,17 @@ use maud::{DOCTYPE, Markup, html};
 pub enum Here {
     Room,
     Requests,
+    Incidents,
     Drills,
     Clusters,
     Audit,
     Help,
 }
 
-const MENU: [(Here, &str, &str); 6] = [
+const MENU: [(Here, &str, &str); 7] = [
     (Here::Room, "/", "Room"),
     (Here::Requests, "/requests", "Requests"),
+    (Here::Incidents, "/incidents", "Incidents"),
     (Here::Drills, "/drills", "Drills"),
     (Here::Clusters, "/clusters", "Clusters"),
     (Here::Audit, "/audit", "Audit"),

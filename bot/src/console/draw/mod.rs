@@ -3,6 +3,7 @@
 pub mod card;
 pub mod drill;
 pub mod icon;
+pub mod incident;
 pub mod layout;
 pub mod message;
 pub mod request;

@@ -181,6 +181,7 @@ fn step_line(step: &Step) -> String {
         Step::Patch { .. } => "patch",
         Step::Create { .. } => "create",
         Step::Delete { .. } => "delete",
+        Step::Exec { .. } => "run a command in",
     };
     format!("{verb} {}", object(step.object()))
 }
@@ -189,6 +190,7 @@ fn step_body(step: &Step) -> Option<String> {
     match step {
         Step::Patch { body, .. } | Step::Create { body, .. } => serde_json::to_string_pretty(body).ok(),
         Step::Delete { .. } => None,
+        Step::Exec { command, .. } => serde_json::to_string_pretty(command).ok(),
     }
 }
 

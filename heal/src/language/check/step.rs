@@ -6,6 +6,7 @@ use crate::language::{
     ast::{Argument, Call, Given, Subject},
     suggest,
 };
+use crate::rules::ANY;
 
 pub(super) fn check(problems: &mut Problems, call: &Call, catalogue: &Catalogue) {
     let name = &call.action;
@@ -110,7 +111,7 @@ fn is_count(number: f64) -> bool {
 
 /// `checkout` or `deploy/checkout`, of letters that names of objects have.
 fn is_target(text: &str) -> bool {
-    let (kind, name) = text.split_once('/').unwrap_or(("deploy", text));
+    let (kind, name) = text.split_once('/').unwrap_or((ANY, text));
     let is_name = |text: &str, more: &str| {
         !text.is_empty()
             && text.len() <= 253
