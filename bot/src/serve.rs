@@ -141,7 +141,7 @@ pub fn start(app: &App, tasks: &TaskTracker) {
             lease: app.config.runner.lease,
         };
         let (ledger, clusters, policy) = (app.ledger.clone(), app.clusters.clone(), app.policy.clone());
-        tasks.spawn(Runner { ledger, clusters, policy, config }.run(app.stop.clone()));
+        tasks.spawn(Runner { ledger, clusters, policy, config }.run(app.wakes.subscribe(), app.stop.clone()));
     }
 }
 

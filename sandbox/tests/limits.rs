@@ -95,7 +95,8 @@ async fn endless_output_is_kept_up_to_the_cap_and_ended() {
 #[tokio::test]
 async fn a_daemon_ends_with_the_script() {
     let word = format!("daemon-{}", std::process::id());
-    let code = "use POSIX; exit if fork; POSIX::setsid(); exit if fork; $SIG{HUP} = 'IGNORE'; sleep 60";
+    let code =
+        "use POSIX; if (fork) { wait; exit } POSIX::setsid(); exit if fork; $SIG{HUP} = 'IGNORE'; sleep 60";
     let words = ["perl", "-e", code, &word];
     let ran = run(&whole(), &words).await;
     assert_eq!(ran.ended, Ended::Exited(0));

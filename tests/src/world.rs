@@ -96,6 +96,8 @@ pub struct World {
     config: PathBuf,
     /// What the replicas are told.
     database_url: String,
+    /// In the config of a runner: replicas that are to die are soon presumed dead.
+    lease: &'static str,
     /// A server of this world's own, where a test restarts it.
     postgres: Option<PrivatePostgres>,
 }
@@ -192,6 +194,7 @@ impl World {
             discord,
             config,
             database_url,
+            lease: if proxied { "lease = \"2s\"" } else { "" },
             postgres,
         };
         world.write_config(8)?;
@@ -405,12 +408,13 @@ cluster = "test"
 
 [runner]
 concurrency = {concurrency}
-lease = "2s"
+{lease}
 
 {people}
 {platforms}
 "#,
             database_url = self.database_url,
+            lease = self.lease,
             platforms = self.platforms_config()?,
             kubeconfig = self.cluster.kubeconfig.display(),
         );

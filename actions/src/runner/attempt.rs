@@ -38,6 +38,8 @@ pub(super) struct Attempt<'a> {
     pub claim: &'a Claim,
     /// Steps that are done, in order, with what was read back.
     pub done: Vec<(Phase, u32, Outcome)>,
+    /// When verification has to be over; from the last step on.
+    pub verify_until: Option<Timestamp>,
 }
 
 /// What the look before the first effect found.
@@ -59,7 +61,7 @@ impl<'a> Attempt<'a> {
                 .unwrap_or_default()
         };
         let done = records.map(|record| (record.phase, record.index, outcome(record))).collect();
-        Attempt { runner, hold, claim, done }
+        Attempt { runner, hold, claim, done, verify_until: claim.run.verify_until }
     }
 
     /// Through the phases to the end, from wherever earlier attempts have come.
@@ -348,6 +350,21 @@ impl<'a> Attempt<'a> {
         let intent = serde_json::to_value(intent).unwrap_or_default();
         let (ledger, fence) = (&self.runner.ledger, self.hold.fence());
         self.hold.write(|| ledger.intend_step(fence, phase, index, &intent, Timestamp::now())).await
+    }
+
+    /// Commits that the last step is done, and that verification begins.
+    pub async fn finish_last(&mut self, index: u32, outcome: &Outcome) -> Result<(), Exit> {
+        let outcome = serde_json::to_value(outcome).unwrap_or_default();
+        let (ledger, claim, now) = (&self.runner.ledger, self.claim, Timestamp::now());
+        let until = now + self.verified_within();
+        let finish = || ledger.finish_last_step(claim, index, &outcome, until, now);
+        self.verify_until = Some(self.hold.write(finish).await?);
+        Ok(())
+    }
+
+    /// How long verification may take.
+    pub fn verified_within(&self) -> SignedDuration {
+        SignedDuration::from_secs(i64::from(self.plan().verify.within_s))
     }
 
     /// Commits the outcome.

@@ -9,12 +9,9 @@ use std::{
 };
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, watch},
-    time::{Instant, sleep, sleep_until, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
-
-/// Heartbeats out of turn (because the request was changed) come no closer than this.
-const SOONEST_BEAT: Duration = Duration::from_millis(500);
 
 /// Why an attempt is over.
 #[derive(Debug)]
@@ -40,7 +37,7 @@ pub(super) struct Hold {
     ours_until: Mutex<Instant>,
     cancel: watch::Sender<Option<Actor>>,
     stop: CancellationToken,
-    /// Someone changed the request: ask sooner.
+    /// It may have been called off: ask at once.
     poke: Notify,
     /// Our turn among the runs that act, until we wait for something.
     turn: Mutex<Option<OwnedSemaphorePermit>>,
@@ -81,14 +78,9 @@ impl Hold {
     /// Beats every third of the lease, for as long as the run is ours beyond doubt.
     pub async fn keep(&self) -> Exit {
         loop {
-            let last = Instant::now();
-            let poked = async {
-                self.poke.notified().await;
-                sleep_until(last + SOONEST_BEAT.min(self.lease / 3)).await;
-            };
             tokio::select! {
-                () = sleep_until(last + self.lease / 3) => {}
-                () = poked => {}
+                () = sleep(self.lease / 3) => {}
+                () = self.poke.notified() => {}
             }
             let mut pace = Pace::new(Duration::from_millis(50), self.lease / 10);
             loop {

@@ -26,7 +26,10 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, Semaphore},
+    sync::{
+        Notify, Semaphore,
+        broadcast::{Receiver, error::RecvError},
+    },
     task::JoinSet,
     time::{Instant, sleep},
 };
@@ -68,12 +71,13 @@ type Held = Mutex<HashMap<RequestId, Weak<Hold>>>;
 impl Runner {
     /// Works until `stop`; then finishes the call at hand, gives its claims back and returns. When this future is
     /// dropped, all work is dropped with it, wherever it stands: another runner takes it up when the leases run out.
-    pub async fn run(self, stop: CancellationToken) {
+    /// `wakes` spares it the polling.
+    pub async fn run(self, wakes: Receiver<Wake>, stop: CancellationToken) {
         let runner = Arc::new(self);
         let held = Arc::new(Held::default());
         let work = Arc::new(Notify::new());
         let mut listening = JoinSet::new();
-        listening.spawn(listen(runner.ledger.clone(), work.clone(), held.clone()));
+        listening.spawn(listen(wakes, work.clone(), held.clone()));
         let turns = Arc::new(Semaphore::new(runner.config.concurrency));
         let mut runs = JoinSet::new();
         while !stop.is_cancelled() {
@@ -159,29 +163,21 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-/// Wakes the claim loop for new work, and the heartbeat of a run whose request changed (it may have been called off).
-async fn listen(ledger: Ledger, work: Arc<Notify>, held: Arc<Held>) {
+/// Wakes the claim loop for new work, and the heartbeat of a run that was called off.
+async fn listen(mut wakes: Receiver<Wake>, work: Arc<Notify>, held: Arc<Held>) {
+    let held = || held.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
-        match ledger.listen().await {
-            Ok(mut listener) => loop {
-                match listener.next(Duration::from_secs(60)).await {
-                    Some(Wake::Run) => work.notify_one(),
-                    Some(Wake::Request(id)) => {
-                        let held = held.lock().unwrap_or_else(PoisonError::into_inner);
-                        held.get(&id).and_then(Weak::upgrade).inspect(|hold| hold.poke());
-                    }
-                    Some(Wake::Lost) => {
-                        work.notify_one();
-                        let held = held.lock().unwrap_or_else(PoisonError::into_inner);
-                        held.values().filter_map(Weak::upgrade).for_each(|hold| hold.poke());
-                    }
-                    _ => {}
-                }
-            },
-            Err(error) => {
-                tracing::warn!(%error, "cannot listen for new runs; polling");
-                sleep(POLL).await;
+        match wakes.recv().await {
+            Ok(Wake::Run) => work.notify_one(),
+            Ok(Wake::Cancelled(id)) => {
+                held().get(&id).and_then(Weak::upgrade).inspect(|hold| hold.poke());
             }
+            Ok(Wake::Lost) | Err(RecvError::Lagged(_)) => {
+                work.notify_one();
+                held().values().filter_map(Weak::upgrade).for_each(|hold| hold.poke());
+            }
+            Ok(_) => {}
+            Err(RecvError::Closed) => return,
         }
     }
 }

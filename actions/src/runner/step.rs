@@ -191,7 +191,11 @@ impl Attempt<'_> {
         };
         let duration_ms = began.elapsed().as_millis() as u64;
         tracing::info!(step = course.index, key = course.intent.key, duration_ms, ?taken, "a step is over");
-        self.finish(course.phase, course.index, state, &outcome).await?;
+        let is_last = course.phase == Phase::Act && course.index as usize + 1 == self.plan().steps.len();
+        match state {
+            StepState::Done if is_last => self.finish_last(course.index, &outcome).await?,
+            _ => self.finish(course.phase, course.index, state, &outcome).await?,
+        }
         if state == StepState::Done {
             self.done.push((course.phase, course.index, outcome));
         }

@@ -11,7 +11,7 @@ use crate::{
     catalogue::{Selector, pods_of},
     cluster::{Cluster, ClusterError},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use ledger::{Condition, Ended, ObjectRef};
 use serde_json::Value;
 use std::time::Duration;
@@ -27,10 +27,10 @@ impl Attempt<'_> {
     /// effect does not count as a success.
     pub async fn verify(&self, cluster: &Cluster) -> Result<Result<(), String>, Exit> {
         let now = Timestamp::now();
-        let until = match self.claim.run.verify_until {
+        let until = match self.verify_until {
             Some(until) => until,
             None => {
-                let until = now + SignedDuration::from_secs(i64::from(self.plan().verify.within_s));
+                let until = now + self.verified_within();
                 let (ledger, fence) = (&self.runner.ledger, self.hold.fence());
                 self.hold.write(|| ledger.begin_verify(fence, until, now)).await?
             }

@@ -18,7 +18,7 @@ fn refused(rest: &str) -> String {
 #[test]
 fn the_documented_example_is_a_policy() {
     let policy = Policy::parse("policy.example.toml", EXAMPLE).unwrap();
-    assert_eq!(policy.people().len(), 5);
+    assert_eq!(policy.people().len(), 6);
     assert_eq!(policy.version().len(), 12);
     assert_eq!(policy.contact(), Some("the platform team in #ops"));
 }

@@ -15,7 +15,7 @@ use ledger::{
 use practice::{Audited, Practice, PracticeConfig};
 use serde_json::{Value, json};
 use std::{future::Future, time::Duration};
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{sync::broadcast, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub const CLUSTER: &str = "prod";
@@ -95,7 +95,21 @@ impl Parts {
             config: RunnerConfig { worker: worker.into(), concurrency: 16, lease },
         };
         let stop = CancellationToken::new();
-        Working { task: tokio::spawn(runner.run(stop.clone())), stop }
+        let mut listener = runner.ledger.listen().await.expect("a listening connection");
+        let (sender, wakes) = broadcast::channel(1024);
+        let working = runner.run(wakes, stop.clone());
+        let task = tokio::spawn(async move {
+            let tell = async {
+                loop {
+                    listener.next(Duration::from_secs(60)).await.map(|wake| sender.send(wake));
+                }
+            };
+            tokio::select! {
+                () = working => {}
+                () = tell => {}
+            }
+        });
+        Working { task, stop }
     }
 }
 

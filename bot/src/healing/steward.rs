@@ -58,7 +58,7 @@ pub async fn work(app: App) {
         let woken = async {
             loop {
                 match wakes.recv().await {
-                    Ok(Wake::Event | Wake::Request(_) | Wake::Lost) | Err(RecvError::Lagged(_)) => break,
+                    Ok(Wake::Event | Wake::Lost) | Err(RecvError::Lagged(_)) => break,
                     Ok(_) => {}
                     Err(RecvError::Closed) => std::future::pending().await,
                 }

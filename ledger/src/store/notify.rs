@@ -31,7 +31,9 @@ pub enum Wake {
     },
     /// A request changed.
     Request(RequestId),
-    /// An event came in, or something was done about an incident.
+    /// A person called off a request that is at work.
+    Cancelled(RequestId),
+    /// An event came in, something was done about an incident, or a request that an alert made changed.
     Event,
     /// The connection was lost for a while; anything may have happened.
     Lost,
@@ -44,6 +46,7 @@ impl Wake {
             Wake::Card => "card".into(),
             Wake::Room { place, message } => format!("room {message} {place}"),
             Wake::Request(id) => format!("request {id}"),
+            Wake::Cancelled(id) => format!("cancelled {id}"),
             Wake::Event => "event".into(),
             Wake::Lost => "lost".into(),
         }
@@ -60,6 +63,7 @@ impl Wake {
             "run" => vec![Wake::Run],
             "card" => vec![Wake::Card],
             "event" => vec![Wake::Event],
+            "cancelled" => rest.parse().map(|id| vec![Wake::Cancelled(id)]).unwrap_or_default(),
             "request" => rest.parse().map(|id| vec![Wake::Card, Wake::Request(id)]).unwrap_or_default(),
             "room" => room().into_iter().collect(),
             // From a newer replica; whoever waits polls too.
@@ -176,6 +180,7 @@ mod tests {
         let id = RequestId::new();
         assert_eq!(Wake::parse("run"), [Wake::Run]);
         assert_eq!(Wake::parse(&format!("request {id}")), [Wake::Card, Wake::Request(id)]);
+        assert_eq!(Wake::parse(&Wake::Cancelled(id).payload()), [Wake::Cancelled(id)]);
         assert_eq!(
             Wake::parse("room 7 console:the ops room"),
             [Wake::Room { place: Place("console:the ops room".into()), message: 7 }]

@@ -163,6 +163,13 @@ impl Ledger {
         if request.state == RequestState::Approved {
             self.wake(Wake::Run);
         }
+        if request.cancel.is_some() && !request.state.is_final() {
+            self.wake(Wake::Cancelled(request.id));
+        }
+        // An incident may wait for it.
+        if request.ask.actor.kind() == "alert" {
+            self.wake(Wake::Event);
+        }
     }
 }
 

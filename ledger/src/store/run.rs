@@ -125,6 +125,68 @@ impl Ledger {
         self.wake_fenced(fence, row)
     }
 
+    /// The last step is done: commits its outcome, and the request verifies from now until the time that comes back. As
+    /// [`Ledger::finish_step`] and [`Ledger::begin_verify`], in one write and one flush.
+    pub async fn finish_last_step(
+        &self,
+        claim: &Claim,
+        index: u32,
+        outcome: &Value,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Timestamp, LedgerError> {
+        let wrong = sql("write the last step's outcome");
+        let (fence, until) = (&claim.fence, timestamp(utc(until)));
+        // While it runs only this fence moves it, and being called off does not keep it from verifying.
+        let request =
+            claim.request.clone().verify(now).map_err(|refusal| corrupt("begin to verify", refusal))?;
+        let done = json!({
+            "run": fence.run, "token": fence.token, "phase": Phase::Act, "index": index, "outcome": outcome
+        });
+        let row = sqlx::query(AssertSqlSafe(format!(
+            "/* step.finish_last */ with still as (
+                select u.id as run, u.worker, r.id as request
+                from run u join request r on r.id = u.request
+                where u.id = $1 and u.token = $2 and u.worker is not null and r.state = 'running' and u.phase = 'act'
+                for no key update of r, u),
+             written as (
+                update step set state = 'done', outcome = $4::json, ended_at = $5 from still
+                where step.run = still.run and phase = 'act' and index = $3 and state = 'intended'
+                returning still.run, still.worker, still.request),
+             moved as (
+                update run set phase = 'verify', verify_until = $6, progress = null from written where id = run),
+             verifying as (
+                update request set state = $7, note = $8, updated_at = $9 from written where id = request),
+             changed as (
+                select request, kind, 'runner:' || worker as actor, $5::timestamptz as at, body
+                from written, (values (1, 'step.done', $10::json), (2, 'run.verifying', $11::json)) e (nth, kind, body)
+                order by nth),
+             {ENTRY}, {CARD}
+             select request from written"
+        )))
+        .bind(fence.run.0)
+        .bind(fence.token)
+        .bind(index as i32)
+        .bind(outcome.to_string())
+        .bind(utc(now))
+        .bind(utc(until))
+        .bind(request.state.as_str())
+        .bind(&request.note)
+        .bind(utc(request.updated_at))
+        .bind(done.to_string())
+        .bind(json!({"run": fence.run, "until": until}).to_string())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(wrong)?;
+        if row.is_some() {
+            self.wake_for(&request);
+            return Ok(until);
+        }
+        // Not for the first time, or not ours any more: one after the other finds out.
+        self.finish_step(fence, Phase::Act, index, StepState::Done, outcome, now).await?;
+        self.begin_verify(fence, until, now).await
+    }
+
     /// All steps done: the request verifies from now until `until`. A rescue that calls it again gets the first `until`.
     pub async fn begin_verify(
         &self,
@@ -161,13 +223,14 @@ impl Ledger {
         Ok(())
     }
 
-    /// A line of live progress for the card (`4 of 6 pods ready`); kept on the run, not in the ledger. Bumps the card.
+    /// A line of live progress for the card (`4 of 6 pods ready`); kept on the run, not in the ledger. Bumps the card. A line
+    /// that a crash of the database loses is no loss, so nobody waits for the disk.
     pub async fn progress(&self, fence: &Fence, line: &str) -> Result<(), LedgerError> {
         let row = sqlx::query(AssertSqlSafe(format!(
             "/* run.progress */ with changed as (
                 update run set progress = $3 where id = $1 and token = $2 and worker is not null returning request),
              {CARD}
-             select request from changed"
+             select request, set_config('synchronous_commit', 'off', true) from changed"
         )))
         .bind(fence.run.0)
         .bind(fence.token)
@@ -346,7 +409,7 @@ impl Ledger {
             .await
             .map_err(wrong)?;
             if let Some(row) = written {
-                self.wake(Wake::Request(request.id));
+                self.wake_for(&request);
                 if run.phase == Phase::Done && row.try_get("waiting").map_err(wrong)? {
                     self.wake(Wake::Run);
                 }

@@ -63,7 +63,7 @@ async fn die_everywhere(world: &mut World, line: impl Fn(usize) -> String) -> us
         .map(|(label, _)| label)
         .filter(|label| ["request.", "run.", "step."].iter().any(|family| label.starts_with(family)))
         .collect();
-    assert!(boundaries.len() >= 6, "too few named commit boundaries: {boundaries:?}");
+    assert!(boundaries.len() >= 5, "too few named commit boundaries: {boundaries:?}");
 
     let mut deaths = 0;
     for (round, (label, side)) in

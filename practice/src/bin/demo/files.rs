@@ -265,6 +265,12 @@ name = "healer"
 identities = ["alert:*"]
 groups = ["machines"]
 
+# What a proposal left to be done later: its schedule of floors, or putting it back.
+[[machine]]
+name = "forecaster"
+identities = ["forecast:*"]
+groups = ["machines"]
+
 [[cap]]
 name = "a steady hand"
 each = "person"
@@ -285,7 +291,13 @@ decide = "refuse"
 message = "Scaling to zero takes the service down. If that is meant: break-glass."
 
 [[rule]]
-name = "what an alert asks for in production needs one click"
+name = "steps of a schedule that a person approved"
+action = ["floor"]
+when = '"machines" in actor.groups'
+decide = "allow"
+
+[[rule]]
+name = "what a machine asks for in production needs one click"
 action = "*"
 when = '"machines" in actor.groups && cluster.labels.production == "true"'
 decide = "approve"
