@@ -150,6 +150,7 @@ async fn a_rescue_knows_the_steps_and_fences_every_write_of_the_lost_worker() {
     fenced(ledger.heartbeat(old, LEASE).await);
     fenced(ledger.intend_step(old, Phase::Act, 1, &json!({}), at(4)).await);
     fenced(ledger.finish_step(old, Phase::Act, 0, StepState::Done, &json!({}), at(4)).await);
+    fenced(ledger.finish_last_step(&lost, 0, &json!({}), at(300), at(4)).await);
     fenced(ledger.begin_verify(old, at(300), at(4)).await);
     fenced(ledger.begin_undo(old, "no", at(4)).await);
     fenced(ledger.progress(old, "no").await);
@@ -158,6 +159,27 @@ async fn a_rescue_knows_the_steps_and_fences_every_write_of_the_lost_worker() {
     fenced(ledger.release_run(old).await);
     let view = ledger.view(lost.request.id).await.unwrap().unwrap();
     assert_eq!((view.request, view.steps), (rescue.request, rescue.steps), "and nothing was written");
+}
+
+#[tokio::test]
+async fn the_last_step_and_the_beginning_of_verification_are_one_write_that_may_be_repeated() {
+    let (ledger, sql) = fresh_with_sql("last_step").await;
+    let request = submitted(&ledger, "checkout", allow()).await;
+    let claim = claimed(&ledger, "w1", LEASE).await;
+    ledger.intend_step(&claim.fence, Phase::Act, 0, &json!({}), at(3)).await.unwrap();
+    let outcome = json!({});
+    let finish = |until, now| ledger.finish_last_step(&claim, 0, &outcome, until, now);
+    assert_eq!(finish(at(300), at(4)).await.unwrap(), at(300));
+    assert_eq!(finish(at(400), at(5)).await.unwrap(), at(300), "the first time stands");
+    let view = ledger.view(request.id).await.unwrap().unwrap();
+    assert_eq!((view.request.state, view.steps[0].state), (RequestState::Verifying, StepState::Done));
+    let kinds: Vec<String> =
+        sqlx::query_scalar("select kind from entry where request = $1 order by id desc limit 2")
+            .bind(request.id.0)
+            .fetch_all(&sql)
+            .await
+            .unwrap();
+    assert_eq!(kinds, ["run.verifying", "step.done"], "once each, in this order");
 }
 
 #[tokio::test]
