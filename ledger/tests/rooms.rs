@@ -97,6 +97,37 @@ async fn a_deleted_message_is_posted_anew_once_and_showing_it_again_begins_anew(
 }
 
 #[tokio::test]
+async fn a_change_that_waited_for_a_further_place_is_shown_there_too() {
+    let (ledger, sql) = fresh_with_sql("further_place").await;
+    let request = submitted(&ledger, "x", needs(1)).await;
+    // Shown in a further place, not committed yet.
+    let mut showing = sql.begin().await.unwrap();
+    sqlx::query("select from card where request = $1 for update")
+        .bind(request.id.0)
+        .execute(&mut *showing)
+        .await
+        .unwrap();
+    sqlx::query("insert into delivery (card, place, wanted) select id, 'slack:T1:A', version from card where request = $1")
+        .bind(request.id.0)
+        .execute(&mut *showing)
+        .await
+        .unwrap();
+    let voting = tokio::spawn({
+        let (ledger, vote) = (ledger.clone(), vote(&request, "bob"));
+        async move { ledger.vote(request.id, &vote).await.unwrap().unwrap() }
+    });
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&sql).await.unwrap() == 0 {
+        assert!(!voting.is_finished(), "the vote waits for the card");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    showing.commit().await.unwrap();
+    voting.await.unwrap();
+    let delivery = claim(&ledger, Take::of(9)).await.remove(0);
+    assert_eq!((delivery.place, delivery.version), (place("A"), 2));
+}
+
+#[tokio::test]
 async fn what_fails_for_too_long_is_given_up_and_counted_and_a_success_between_begins_anew() {
     let (ledger, _) = fresh("dead_letter").await;
     let request = submitted(&ledger, "x", needs(1)).await;

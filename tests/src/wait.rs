@@ -5,8 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Asks again, with small growing pauses, until `probe` gives something; panics with `what` after `within`.
-pub async fn until<T, F, Fut>(what: &str, within: Duration, mut probe: F) -> T
+/// As [`within`]; panics with `what`.
+pub async fn until<T, F, Fut>(what: &str, time: Duration, probe: F) -> T
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Option<T>>,
+{
+    within(time, probe).await.unwrap_or_else(|| panic!("{what}: not within {time:?}"))
+}
+
+/// Asks again, with small growing pauses, until `probe` gives something; None when it did not within `time`.
+pub async fn within<T, F, Fut>(time: Duration, mut probe: F) -> Option<T>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Option<T>>,
@@ -15,9 +24,11 @@ where
     let mut pause = Duration::from_millis(5);
     loop {
         if let Some(found) = probe().await {
-            return found;
+            return Some(found);
         }
-        assert!(started.elapsed() < within, "{what}: not within {within:?}");
+        if started.elapsed() > time {
+            return None;
+        }
         tokio::time::sleep(pause).await;
         pause = (pause * 3 / 2).min(Duration::from_millis(200));
     }

@@ -7,14 +7,9 @@
 pub(super) const ENTRY: &str = "
     recorded as (insert into entry (at, kind, actor, request, body) select at, kind, actor, request, body from changed)";
 
-/// The card is due again wherever it is shown. A claim in progress or a wait after a failure stands: due_at only ever
-/// moves forward here.
+/// The card is another; the trigger `card_changed` makes it due again wherever it is shown.
 pub(super) const CARD: &str = "
-    bumped as (
-        update card set version = version + 1 from changed where card.request = changed.request returning id, version),
-    due as (
-        update delivery set wanted = bumped.version, attempts = 0, due_at = greatest(due_at, clock_timestamp())
-        from bumped where delivery.card = bumped.id)";
+    bumped as (update card set version = version + 1 from changed where card.request = changed.request)";
 
 /// What a run of this request holds alone while it runs: its target. A drill breaks its target until it is healed, and whoever heals it runs
 /// meanwhile; so a drill holds only the right to drill it.

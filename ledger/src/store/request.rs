@@ -200,8 +200,9 @@ async fn insert(executor: impl PgExecutor<'_>, request: &Request) -> Result<bool
             returning id as request, revision, {HELD}, state, place, 'request.submitted' as kind, actor, created_at as at,
                 $26::json as body, $27::uuid as run),
          {ENTRY}, {QUEUE},
-         made as (insert into card (id, request) select $28, request from changed where place is not null returning id, version),
-         shown as (insert into delivery (card, place, wanted) select id, $5, version from made)
+         -- Each has a card, shown somewhere or not yet: so whatever changes it waits for whoever shows it.
+         made as (insert into card (id, request) select $28, request from changed returning id, version),
+         shown as (insert into delivery (card, place, wanted) select id, $5, version from made where $5 is not null)
          select request from changed"
     )))
     .bind(request.id.0)

@@ -35,6 +35,7 @@ enum Chat {
 }
 
 /// What is to be seen of one card.
+#[derive(Debug)]
 struct Card {
     request: String,
     text: String,
@@ -218,14 +219,15 @@ async fn through_bad_deliveries_and_kills_each_command_and_each_vote_counts_once
     for n in 0..count {
         let chat = if n % 2 == 0 { Chat::Slack(slack.clone()) } else { Chat::Discord(discord.clone()) };
         let workload = format!("app-{n:04}");
-        wait::until(&format!("the card of {workload} to end\n{}", world.logs()), WITHIN, || async {
+        let ended = wait::within(WITHIN, || async {
             let cards = chat.cards(&workload);
             cards.iter().all(|card| card.text.contains("succeeded")).then_some(())
         })
         .await;
         let cards = chat.cards(&workload);
-        assert_eq!(cards.len(), 1, "{workload} has one card");
         let request = api.request(&cards[0].request).await.expect("the request");
+        assert!(ended.is_some(), "{}\n{workload} did not end: {cards:#?}\n{request:#}", world.logs());
+        assert_eq!(cards.len(), 1, "{workload} has one card: {cards:#?}");
         assert_eq!(request["state"], "succeeded", "the card says the truth: {request}");
         assert_eq!(request["votes"].as_array().map(Vec::len), Some(1), "each vote once: {request}");
         requests.push(cards[0].request.clone());

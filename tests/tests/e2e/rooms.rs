@@ -42,12 +42,15 @@ impl Rooms {
 
     /// Both chats show the request so.
     async fn both_show(&self, request: &str, words: &str) {
-        wait::until(&format!("'{words}' on both cards"), WITHIN, || async {
-            let slack = self.slack.card(request)?.content.read();
-            let discord = self.discord.card(request)?.content.read();
-            (slack.contains(words) && discord.contains(words)).then_some(())
-        })
-        .await;
+        let cards = || {
+            let slack = self.slack.card(request).map(|card| card.content.read());
+            (slack, self.discord.card(request).map(|card| card.content.read()))
+        };
+        let shown = wait::within(WITHIN, || async {
+            let (slack, discord) = cards();
+            (slack?.contains(words) && discord?.contains(words)).then_some(())
+        });
+        assert!(shown.await.is_some(), "{}\n'{words}' is not on both: {:#?}", self.world.logs(), cards());
     }
 
     fn slack(&self) -> &Slack {
@@ -123,10 +126,9 @@ async fn a_chat_that_is_away_holds_nobody_up_and_catches_up() {
     rooms.slack().away(true);
     let id = rooms.ask(&rooms.discord).await;
     rooms.discord.click("bob", &id, "approve").await;
-    wait::until("the card's end in Discord", WITHIN, || async {
-        rooms.discord.card(&id)?.content.read().contains("succeeded").then_some(())
-    })
-    .await;
+    let shown = || rooms.discord.card(&id).map(|card| card.content.read());
+    let ended = wait::within(WITHIN, || async { shown()?.contains("succeeded").then_some(()) });
+    assert!(ended.await.is_some(), "{}\nnot ended in Discord: {:#?}", rooms.world.logs(), shown());
     rooms.slack().away(false);
     rooms.both_show(&id, "succeeded").await;
     assert_eq!(rooms.cards(&id), (1, 1));

@@ -220,10 +220,8 @@ async fn write_change(
          shown as (insert into delivery (card, place, wanted)
              select coalesce(made.id, card.id), place, coalesce(card.version, 1) from changed
              left join made on true left join card on card.incident = changed.id cross join unnest($9::text[]) place
-             on conflict do nothing),
-         bumped as (update card set version = version + 1 from changed where card.incident = changed.id returning card.id, version)
-         update delivery set wanted = bumped.version, attempts = 0, due_at = greatest(due_at, clock_timestamp())
-         from bumped where delivery.card = bumped.id",
+             on conflict do nothing)
+         update card set version = version + 1 from changed where card.incident = changed.id",
     )
     .bind(id.0)
     .bind(change.doc.to_string())

@@ -109,15 +109,11 @@ async fn write_incidents(
     .execute(&mut *tx)
     .await
     .map_err(sql("write incidents"))?;
-    sqlx::query(
-        "with bumped as (update card set version = version + 1 where incident = any ($1) returning id, version)
-         update delivery set wanted = bumped.version, attempts = 0, due_at = greatest(due_at, clock_timestamp())
-         from bumped where delivery.card = bumped.id",
-    )
-    .bind(&ids)
-    .execute(&mut *tx)
-    .await
-    .map_err(sql("redraw incidents"))?;
+    sqlx::query("update card set version = version + 1 where incident = any ($1)")
+        .bind(&ids)
+        .execute(&mut *tx)
+        .await
+        .map_err(sql("redraw incidents"))?;
     let shown = rows.iter().flat_map(|row| row.shown.iter().map(move |place| (row.id.0, &place.0)));
     let (ids, places): (Vec<Uuid>, Vec<&String>) = shown.unzip();
     sqlx::query(
