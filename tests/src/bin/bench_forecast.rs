@@ -1,5 +1,6 @@
 //! The forecasting figures: `./dev bench forecast`, in CPU time of the measuring thread, so that a busy machine does not count. Accuracy on the series beside the checkout (`shared/data`), where they are, and
-//! times with augurs' MSTL in the same process. Figures of other peers are those published in that folder's README, and named so.
+//! times with augurs' MSTL in the same process, and with Prophet and statsforecast in the same run (`tests/peers/forecast.py`, by the Python that
+//! `PETREL_BENCH_PYTHON` names; `./dev bench` sets it up). Accuracy of peers is as published in that folder's README, and named so.
 
 #[path = "../../../forecast/tests/score.rs"]
 mod score;
@@ -13,15 +14,13 @@ use augurs::{Fit, Predict};
 use forecast::{Decomposer, Model, Options, Series, forecast};
 use score::{Answer, SETS, folder, load, score};
 use std::hint::black_box;
+use std::process::Command;
 use std::time::{Duration, Instant};
 use workload::{LOADS, Load};
 
 /// MASE of the best of naive, seasonal naive, theta and MSTL on each set, and of Prophet; as published.
 const PEERS: [(f64, f64); 6] =
     [(1.112, 1.546), (0.626, 0.965), (1.058, 1.292), (0.944, 1.166), (0.788, 1.164), (0.794, 1.427)];
-/// Milliseconds of CPU per series of Prophet and of statsforecast's MSTL on M4 hourly; as published.
-const PROPHET_MS: f64 = 176.0;
-const STATSFORECAST_MS: f64 = 177.0;
 const MANY: usize = 10_000;
 
 fn main() {
@@ -126,18 +125,45 @@ fn times() {
         black_box(fitted.predict(48, 0.95).expect("a forecast"));
     });
     row("augurs MSTL + AutoETS, same series, same process", mstl, "");
-    println!(
-        "whole answer: {:.1} x faster than augurs MSTL; published CPU times: Prophet {:.0} x, statsforecast MSTL {:.0} x",
-        mstl / whole,
-        PROPHET_MS / whole,
-        STATSFORECAST_MS / whole
-    );
+    println!("whole answer: {:.1} x faster than augurs MSTL", mstl / whole);
+    match python_peers(&values) {
+        Ok(peers) => {
+            for (peer, ms) in peers {
+                row(&format!("{peer}, same series, same run"), ms, "");
+                println!("whole answer: {:.0} x faster than {peer}", ms / whole);
+            }
+        }
+        Err(why) => println!("Prophet and statsforecast not measured: {why}"),
+    }
     let long = workload::load(Load::Growth, 24, 100_000, 5.0, 2);
     row(
         "one fit (trend, seasons 24 and 168), 100,000 points",
         mean(11, || drop(black_box(Decomposer::new(100_000, &[24, 168]).decompose(&long)))),
         "<= 20",
     );
+}
+
+/// Name and version of each peer in Python, and its milliseconds of CPU for the same answer: 48 hours ahead with intervals.
+fn python_peers(values: &[f64]) -> Result<Vec<(String, f64)>, String> {
+    let python = std::env::var("PETREL_BENCH_PYTHON").map_err(|_| "PETREL_BENCH_PYTHON is not set")?;
+    let file = std::env::temp_dir().join(format!("petrel-series-{}.csv", std::process::id()));
+    let lines: String = values.iter().map(|value| format!("{value}\n")).collect();
+    std::fs::write(&file, lines).map_err(|error| error.to_string())?;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/forecast.py");
+    let ran = Command::new(python)
+        .args([script.as_ref(), file.as_os_str(), "48".as_ref(), "24,168".as_ref(), "10".as_ref()])
+        .envs(["OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"].map(|name| (name, "1")))
+        .output();
+    let _ = std::fs::remove_file(file);
+    let ran = ran.map_err(|error| error.to_string())?;
+    if !ran.status.success() {
+        return Err(String::from_utf8_lossy(&ran.stderr).lines().last().unwrap_or("it failed").to_string());
+    }
+    let read = |line: &str| {
+        let (peer, ms) = line.rsplit_once(' ')?;
+        Some((peer.to_string(), ms.parse().ok()?))
+    };
+    Ok(String::from_utf8_lossy(&ran.stdout).lines().filter_map(read).collect())
 }
 
 /// Ten thousand different series of a week of five minutes, on two cores.
