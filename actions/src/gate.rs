@@ -108,10 +108,26 @@ impl Gate {
 
     /// As [`Gate::submit`], under an id that the caller has noted before: whoever finds it there after a crash knows whether the
     /// request was made.
-    pub async fn submit_as(
+    pub async fn submit_as(&self, id: RequestId, ask: Ask, now: Timestamp) -> Result<Submitted, LedgerError> {
+        self.make(id, ask, None, now).await
+    }
+
+    /// As [`Gate::submit`], in the place of an older request, whose card shows the new one from then on. The older one goes on until it
+    /// is called off.
+    pub async fn submit_instead(
+        &self,
+        old: RequestId,
+        ask: Ask,
+        now: Timestamp,
+    ) -> Result<Submitted, LedgerError> {
+        self.make(RequestId::new(), ask, Some(old), now).await
+    }
+
+    async fn make(
         &self,
         id: RequestId,
         mut ask: Ask,
+        old: Option<RequestId>,
         now: Timestamp,
     ) -> Result<Submitted, LedgerError> {
         // The record keeps microseconds, and planning anew must see the very same moment.
@@ -144,7 +160,7 @@ impl Gate {
         let request = |decision| {
             Request::new(id, ask.clone(), plan.clone(), decision, policy.version().to_string(), now)
         };
-        let (request, fresh) = match self.ledger.submit_below(&request(decision), &ceilings).await? {
+        let (request, fresh) = match self.ledger.submit_below(&request(decision), &ceilings, old).await? {
             Ok(stored) => stored,
             // Others took the last places since the counts were read.
             Err(full) => self.ledger.submit(&request(refused_by(&full, &who, &ask))).await?,

@@ -45,10 +45,9 @@ pub async fn handle(app: &App, inbound: &Inbound) -> Handled {
     match attempt(app, inbound).await {
         Ok(handled) => handled,
         Err(error) => {
-            // It is not marked, so a worker tries again when the claim runs out.
-            tracing::warn!(inbox.id = %inbound.id, %error, "could not handle an event; it will be tried again");
+            put_back(app, inbound, &error).await;
             Handled::Private(Card {
-                text: Some("It is kept, and will be tried again in a minute.".into()),
+                text: Some("It is kept, and will be tried again soon.".into()),
                 ..Card::titled(Tone::Bad, "the database does not answer")
             })
         }
@@ -61,9 +60,18 @@ pub fn spawn(app: &App, inbound: Inbound) {
     let app = app.clone();
     tokio::spawn(async move {
         if let Err(error) = through_outbox(&app, &inbound).await {
-            tracing::warn!(inbox.id = %inbound.id, %error, "could not handle an event; it will be tried again");
+            put_back(&app, &inbound, &error).await;
         }
     });
+}
+
+/// It will be tried again, ever more seldom; when even that cannot be written, as soon as the claim runs out.
+async fn put_back(app: &App, inbound: &Inbound, error: &LedgerError) {
+    tracing::warn!(inbox.id = %inbound.id, tries = inbound.token, %error, "could not handle an event; it will be tried again");
+    let wait = Duration::from_secs(1 << inbound.token.clamp(1, 6));
+    if let Err(error) = app.ledger.put_back(inbound, wait).await {
+        tracing::debug!(inbox.id = %inbound.id, %error, "could not put an event back");
+    }
 }
 
 /// Until the app stops: handles events that nobody handles. Their private answers go through the outbox.
@@ -84,11 +92,11 @@ pub async fn work(app: App) {
         };
         for inbound in claimed {
             tracing::info!(inbox.id = %inbound.id, tries = inbound.token, "took over an event that nobody has handled");
-            let (id, task) = (inbound.id, app.clone());
+            let (id, task, event) = (inbound.id, app.clone(), inbound.clone());
             // On a task of its own: an event that breaks its handler must not break this worker as well.
-            match tokio::spawn(async move { rescue(&task, &inbound).await }).await {
+            match tokio::spawn(async move { rescue(&task, &event).await }).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(inbox.id = %id, %error, "could not handle a rescued event"),
+                Ok(Err(error)) => put_back(&app, &inbound, &error).await,
                 Err(_) => tracing::error!(inbox.id = %id, "an event broke its handler"),
             }
         }

@@ -131,7 +131,7 @@ pub async fn run(
     // This very time has been asked for, by whoever may have died before it was shown.
     if let Some(request) = earlier.iter().find(|request| request.ask.key == key) {
         if request.state != RequestState::Refused {
-            app.ledger.show(request.id, &scheduled.place).await?;
+            show(app, scheduled, request, &earlier, now).await?;
         }
         return Ok(());
     }
@@ -152,12 +152,16 @@ pub async fn run(
             Ok(_) | Err(_) => return Ok(()),
         }
     }
-    match app.gate.submit(ask, now).await? {
+    let submitted = match renewed {
+        Some(old) => app.gate.submit_instead(old.id, ask, now).await?,
+        None => app.gate.submit(ask, now).await?,
+    };
+    match submitted {
         Submitted::Request { request, .. } if request.state == RequestState::Refused => {
             let why = request.note.unwrap_or_default();
             tracing::warn!(why, schedule = scheduled.name, "policy refuses what is scheduled");
         }
-        Submitted::Request { request, .. } => show(app, scheduled, &request, renewed, now).await?,
+        Submitted::Request { request, .. } => show(app, scheduled, &request, &earlier, now).await?,
         Submitted::NoPlan(why) | Submitted::Nothing(why) => {
             tracing::info!(why, schedule = scheduled.name, "nothing came of it")
         }
@@ -168,22 +172,26 @@ pub async fn run(
     Ok(())
 }
 
+/// One proposal waits at a time: it stands in the place of earlier ones that nobody has answered.
 async fn show(
     app: &App,
     scheduled: &Scheduled,
     request: &Request,
-    renewed: Option<&Request>,
+    earlier: &[Request],
     now: Timestamp,
 ) -> Result<(), LedgerError> {
-    if let Some(old) = renewed {
-        app.ledger.take_over_card(old.id, request.id).await?;
-        if old.state == RequestState::Awaiting {
-            let why = format!("{} stands in its place", request.id.short());
-            if let Err(refusal) = app.gate.cancel(old.id, &scheduled.actor, Some(&why), now).await? {
-                // Somebody was faster. Both are shown then, each with what became of it.
-                tracing::info!(%refusal, request.id = %old.id, "an older proposal goes on");
-                app.ledger.show(old.id, &scheduled.place).await?;
-            }
+    let waits = |old: &&Request| {
+        old.id != request.id
+            && old.ask.actor == scheduled.actor
+            && old.created_at <= request.created_at
+            && old.state == RequestState::Awaiting
+    };
+    for old in earlier.iter().filter(waits) {
+        let why = format!("{} stands in its place", request.id.short());
+        if let Err(refusal) = app.gate.cancel(old.id, &scheduled.actor, Some(&why), now).await? {
+            // Somebody was faster. Both are shown then, each with what became of it.
+            tracing::info!(%refusal, request.id = %old.id, "an older proposal goes on");
+            app.ledger.show(old.id, &scheduled.place).await?;
         }
     }
     app.ledger.show(request.id, &scheduled.place).await?;

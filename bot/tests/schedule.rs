@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use ledger::{RequestFilter, RequestState};
 use std::time::{Duration, Instant};
 
-/// Due only when a test says so.
+/// Due only when a test says so; in a room that hears what waits for approval.
 const NIGHTLY: &str = "[[room]]\nplace = \"console:ops\"\ncluster = \"prod-eu\"\nnamespace = \"shop\"\n\
-    [[schedule]]\nname = \"nightly\"\nat = \"0 0 3 1 1 * 2090\"\nplace = \"console:ops\"\n\
+    notices = [\"approvals\"]\n[[schedule]]\nname = \"nightly\"\nat = \"0 0 3 1 1 * 2090\"\nplace = \"console:ops\"\n\
     line = \"scale deploy/checkout 9 -n shop -c prod-eu\"\n";
 
 struct Nightly {

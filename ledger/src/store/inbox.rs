@@ -187,6 +187,21 @@ impl Ledger {
         Ok(())
     }
 
+    /// It could not be handled: anybody may try again after `wait`. Nothing happens if another worker has claimed it since.
+    pub async fn put_back(&self, event: &Inbound, wait: Duration) -> Result<(), LedgerError> {
+        sqlx::query(
+            "/* inbox.put_back */ update inbox set due_at = clock_timestamp() + make_interval(secs => $3)
+             where id = $1 and token = $2 and handled_at is null",
+        )
+        .bind(event.id.0)
+        .bind(event.token)
+        .bind(wait.as_secs_f64())
+        .execute(&self.pool)
+        .await
+        .map_err(sql("put an event back"))?;
+        Ok(())
+    }
+
     /// It is handled; nothing happens if another worker has claimed it since.
     pub async fn handled(&self, event: &Inbound) -> Result<(), LedgerError> {
         sqlx::query("/* inbox.handled */ update inbox set handled_at = clock_timestamp() where id = $1 and token = $2")

@@ -193,38 +193,6 @@ impl Ledger {
         Ok(CardId(id))
     }
 
-    /// The card of one request shows another from now on, wherever it is shown. False: there is no such card, or the other is
-    /// shown already.
-    pub async fn take_over_card(&self, from: RequestId, to: RequestId) -> Result<bool, LedgerError> {
-        let wrong = sql("take over a card");
-        let mut tx = self.pool.begin().await.map_err(wrong)?;
-        // Locked first, so that the next statement sees where somebody may have shown it meanwhile.
-        sqlx::query("select from card where request = any ($1) for update")
-            .bind([from.0, to.0])
-            .execute(&mut *tx)
-            .await
-            .map_err(wrong)?;
-        sqlx::query(
-            "delete from card c where request = $1 and not exists (select from delivery where card = c.id)",
-        )
-        .bind(to.0)
-        .execute(&mut *tx)
-        .await
-        .map_err(wrong)?;
-        let moved = sqlx::query(
-            "/* outbox.take_over */ update card set request = $2, version = version + 1
-             where request = $1 and not exists (select from card where request = $2)",
-        )
-        .bind(from.0)
-        .bind(to.0)
-        .execute(&mut *tx)
-        .await
-        .map_err(wrong)?;
-        tx.commit().await.map_err(wrong)?;
-        self.wake(Wake::Card);
-        Ok(moved.rows_affected() > 0)
-    }
-
     /// Claims deliveries that are due on one platform (`SKIP LOCKED`), oldest first. One that cannot be read (a newer
     /// replica wrote it) is logged and left out, so that it never holds up the others.
     pub async fn claim_deliveries(

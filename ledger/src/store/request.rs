@@ -14,27 +14,29 @@ impl Ledger {
     /// ONE transaction: request + entry + card (shown in its place) + run, if it is allowed. By key: when the key is
     /// known the stored request is returned and nothing is written; `true` means this call made it.
     pub async fn submit(&self, request: &Request) -> Result<(Request, bool), LedgerError> {
-        let stored = self.submit_below(request, &[]).await?;
+        let stored = self.submit_below(request, &[], None).await?;
         stored.map_err(|full| {
             corrupt("submit a request", format!("no ceiling was given, and {full:?} is full"))
         })
     }
 
-    /// As [`Ledger::submit`]; an approved request that one of the ceilings has no room for is not stored.
+    /// As [`Ledger::submit`]; an approved request that one of the ceilings has no room for is not stored. The card of the `old` request
+    /// shows this one from then on, wherever it is shown.
     pub async fn submit_below(
         &self,
         request: &Request,
         ceilings: &[Ceiling],
+        old: Option<RequestId>,
     ) -> Result<Result<(Request, bool), Full>, LedgerError> {
         let made = if ceilings.is_empty() || request.state != RequestState::Approved {
-            insert(&self.pool, request).await?
+            insert(&self.pool, request, old).await?
         } else {
             let wrong = sql("submit a request");
             let mut tx = self.pool.begin().await.map_err(wrong)?;
             if let Some(full) = ceiling::full(&mut tx, ceilings, request).await? {
                 return Ok(Err(full));
             }
-            let made = insert(&mut *tx, request).await?;
+            let made = insert(&mut *tx, request, old).await?;
             tx.commit().await.map_err(wrong)?;
             made
         };
@@ -181,7 +183,11 @@ pub(super) struct NewEntry<'a> {
 }
 
 /// Request, entry, card and, when it is approved, run. False when its key is known.
-async fn insert(executor: impl PgExecutor<'_>, request: &Request) -> Result<bool, LedgerError> {
+async fn insert(
+    executor: impl PgExecutor<'_>,
+    request: &Request,
+    old: Option<RequestId>,
+) -> Result<bool, LedgerError> {
     let Request { ask, plan, .. } = request;
     let body = json!({
         "key": ask.key, "person": ask.person, "line": ask.line, "why": ask.why, "break_glass": ask.break_glass,
@@ -201,7 +207,10 @@ async fn insert(executor: impl PgExecutor<'_>, request: &Request) -> Result<bool
                 $26::json as body, $27::uuid as run),
          {ENTRY}, {QUEUE},
          -- Each has a card, shown somewhere or not yet: so whatever changes it waits for whoever shows it.
-         made as (insert into card (id, request) select $28, request from changed returning id, version),
+         moved as (update card set request = changed.request, version = version + 1 from changed where card.request = $30
+             returning id, version),
+         made as (insert into card (id, request) select $28, request from changed where not exists (select from moved)
+             returning id, version),
          shown as (insert into delivery (card, place, wanted) select id, $5, version from made where $5 is not null)
          select request from changed"
     )))
@@ -234,6 +243,7 @@ async fn insert(executor: impl PgExecutor<'_>, request: &Request) -> Result<bool
     .bind(RunId::new().0)
     .bind(CardId::new().0)
     .bind(&ask.with_person)
+    .bind(old.map(|old| old.0))
     .fetch_optional(executor)
     .await
     .map_err(sql("submit a request"))?;

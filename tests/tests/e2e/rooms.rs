@@ -125,6 +125,13 @@ async fn a_chat_that_is_away_holds_nobody_up_and_catches_up() {
     let rooms = Rooms::new(|_| {}).await;
     rooms.slack().away(true);
     let id = rooms.ask(&rooms.discord).await;
+    // Decided before Slack was to hear of it, it would never be asked there.
+    let pool = sqlx::PgPool::connect(&rooms.world.owner_url).await.expect("the owner");
+    wait::until("the card to be due in Slack", WITHIN, || async {
+        let due = "select count(*) from delivery where platform = 'slack'";
+        (sqlx::query_scalar::<_, i64>(due).fetch_one(&pool).await.expect("a count") == 1).then_some(())
+    })
+    .await;
     rooms.discord.click("bob", &id, "approve").await;
     let shown = || rooms.discord.card(&id).map(|card| card.content.read());
     let ended = wait::within(WITHIN, || async { shown()?.contains("succeeded").then_some(()) });
