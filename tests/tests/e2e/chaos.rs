@@ -216,7 +216,7 @@ async fn through_bad_deliveries_and_kills_each_command_and_each_vote_counts_once
 
     let api = world.api("ann");
     let mut succeeded = Vec::new();
-    for n in 0..count {
+    for (n, &typed) in typed.iter().enumerate() {
         let chat = if n % 2 == 0 { Chat::Slack(slack.clone()) } else { Chat::Discord(discord.clone()) };
         let workload = format!("app-{n:04}");
         // The requests that are shown, and how they stand; None: a card does not tell the truth yet.
@@ -237,11 +237,7 @@ async fn through_bad_deliveries_and_kills_each_command_and_each_vote_counts_once
             panic!("{}\nnot the truth about {workload}: {:#?}", world.logs(), chat.cards(&workload));
         };
         // One more waits where somebody typed it again, and what had been typed before came after all.
-        assert!(
-            done.len() == 1 && waiting.len() < typed[n],
-            "{workload}: {done:?}, {waiting:?}, typed {}",
-            typed[n]
-        );
+        assert!(done.len() == 1 && waiting.len() < typed, "{workload}: {done:?}, {waiting:?}, typed {typed}");
         succeeded.append(&mut done);
     }
     let effects = effects(&world);
