@@ -36,10 +36,18 @@ pub async fn gather(
     pod: Option<&str>,
 ) -> Evidence {
     let (log, reasons) =
-        tokio::join!(log(cluster, namespace, kind, name, pod), reasons(cluster, namespace, kind, name));
-    let left_out = |error: ClusterError| tracing::debug!(%error, "a part of the evidence is left out");
+        tokio::join!(log(cluster, namespace, kind, name, pod), reasons(cluster, Some(namespace), kind, name));
     let (pod, log) = log.map_err(left_out).ok().flatten().unzip();
-    Evidence { pod, log: log.unwrap_or_default(), reasons: reasons.map_err(left_out).unwrap_or_default() }
+    Evidence { pod, log: log.unwrap_or_default(), reasons }
+}
+
+/// Only what the cluster said; of a node too.
+pub async fn reasons(cluster: &Cluster, namespace: Option<&str>, kind: &str, name: &str) -> Vec<String> {
+    warnings(cluster, namespace, kind, name).await.map_err(left_out).unwrap_or_default()
+}
+
+fn left_out(error: ClusterError) {
+    tracing::debug!(%error, "a part of the evidence is left out");
 }
 
 async fn log(
@@ -69,14 +77,14 @@ fn trouble(pod: &Value) -> (bool, u64) {
     })
 }
 
-async fn reasons(
+async fn warnings(
     cluster: &Cluster,
-    namespace: &str,
+    namespace: Option<&str>,
     kind: &str,
     name: &str,
 ) -> Result<Vec<String>, ClusterError> {
-    let Some(about) = object(Some(namespace), kind, name) else { return Ok(Vec::new()) };
-    let events = query::recent_events(cluster, Some(namespace), Some(&about)).await?;
+    let Some(about) = object(namespace, kind, name) else { return Ok(Vec::new()) };
+    let events = query::recent_events(cluster, namespace, Some(&about)).await?;
     let mut said: Vec<String> = Vec::new();
     for event in events.iter().rev().filter(|event| event["type"] == "Warning") {
         let text = |field: &str| event[field].as_str().unwrap_or_default();

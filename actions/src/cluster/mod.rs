@@ -53,8 +53,8 @@ pub struct ClusterConfig {
     /// Seconds for one call; watches and logs have their own.
     #[serde(default = "ten")]
     pub timeout_s: u64,
-    /// Whether Petrel itself looks out for trouble in it: conditions of pods and nodes become events, as webhooks bring them. Needs the
-    /// right to list and watch both.
+    /// Whether Petrel itself looks out for trouble in it: conditions of pods and nodes, and warnings, become events, as webhooks bring
+    /// them. Needs the right to list and watch pods, nodes and events.
     #[serde(default)]
     pub watch: bool,
     /// Objects that say how many nodes its pools have.

@@ -1,11 +1,13 @@
 //! Which signs there are just now. Pure: objects as they are seen go in, what began and what ended comes out.
 
-use super::sign::{Firing, Key, Sign};
-use jiff::Timestamp;
+use super::sign::{Firing, Key, Sign, Trouble};
+use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Signs that are kept for one cluster. Beyond that they are not taken up, until there is room and their object is seen again.
 const MOST: usize = 5_000;
+/// What was said longer ago is not news; whoever goes on having trouble says so again.
+const FRESH: SignedDuration = SignedDuration::from_mins(2);
 
 /// What changed.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,21 +18,22 @@ pub enum Change {
     Ended(Sign),
 }
 
-/// Objects of one kind.
+/// Objects that one can have trouble with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Sort {
     Pods,
     Nodes,
+    /// What makes pods. Nobody watches them: what goes on there is only said.
+    Controllers,
 }
 
-impl Sort {
-    fn of((namespace, _): &Object) -> Sort {
-        if namespace.is_empty() { Sort::Nodes } else { Sort::Pods }
-    }
+/// One of them; the namespace of a node is empty.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Object {
+    pub sort: Sort,
+    pub namespace: String,
+    pub name: String,
 }
-
-/// Namespace (empty for a node) and name.
-pub(super) type Object = (String, String);
 
 #[derive(Debug)]
 struct Open {
@@ -38,6 +41,8 @@ struct Open {
     /// None: it was said to have begun.
     begins: Option<Timestamp>,
     ends: Option<Timestamp>,
+    /// Of what is only said: when it was, as far as we know.
+    said: Option<Timestamp>,
 }
 
 /// See the module.
@@ -53,49 +58,75 @@ pub(super) struct Book {
 
 impl Book {
     /// With signs that somebody else said have begun.
-    pub fn with(known: impl IntoIterator<Item = Sign>) -> Book {
+    pub fn with(known: impl IntoIterator<Item = Sign>, now: Timestamp) -> Book {
         let mut book = Book::default();
         for sign in known {
-            book.put(Open { sign, begins: None, ends: None });
+            // Who was only told has to be told again.
+            let is_said = sign.key.trouble.is_only_said();
+            let (ends, said) = (is_said.then(|| end(&sign, now)), is_said.then_some(sign.since));
+            book.put(Open { sign, begins: None, ends, said });
         }
         book
     }
 
     fn put(&mut self, open: Open) {
         let key = open.sign.key.clone();
-        let object = (key.namespace.clone(), key.object.clone());
-        self.count += usize::from(self.open.entry(object).or_default().insert(key, open).is_none());
+        self.count += usize::from(self.open.entry(key.whose()).or_default().insert(key, open).is_none());
     }
 
     /// An object was seen, with all that is wrong with it.
     pub fn see(&mut self, object: &Object, firing: Vec<Firing>, now: Timestamp) -> Vec<Change> {
         let (mut changes, mut fires) = (Vec::new(), BTreeSet::new());
-        for Firing { sign, from, until } in firing {
-            fires.insert(sign.key.clone());
-            let known = self.open.get_mut(object).and_then(|open| open.get_mut(&sign.key));
-            if let Some(open) = known {
-                open.ends = until;
-            } else if self.count >= MOST {
-                self.full = true;
-            } else {
-                let begins = (from > now).then_some(from);
-                if begins.is_none() {
-                    changes.push(Change::Began(sign.clone()));
-                }
-                self.put(Open { sign, begins, ends: until });
-            }
+        for firing in firing {
+            fires.insert(firing.sign.key.clone());
+            changes.extend(self.hear(firing, now));
         }
         let Some(open) = self.open.get_mut(object) else { return changes };
-        for (key, open) in open.iter_mut().filter(|(key, _)| !fires.contains(*key)) {
-            let end = now.saturating_add(key.trouble.holds()).unwrap_or(Timestamp::MAX);
+        let seen = |key: &Key| !key.trouble.is_only_said() && !fires.contains(key);
+        for (_, open) in open.iter_mut().filter(|(key, _)| seen(key)) {
             // What never began is simply forgotten.
-            open.ends = Some(if open.begins.is_some() { now } else { open.ends.unwrap_or(end) });
+            open.ends =
+                Some(if open.begins.is_some() { now } else { open.ends.unwrap_or(end(&open.sign, now)) });
         }
-        if let Some(listed) = self.listed.get_mut(&Sort::of(object)) {
+        if let Some(listed) = self.listed.get_mut(&object.sort) {
             listed.insert(object.clone());
         }
         changes.extend(self.close(|at, open| at == object && open.ends.is_some_and(|end| end <= now)));
         changes
+    }
+
+    /// Something is wrong; what else is, that does not tell.
+    pub fn hear(&mut self, firing: Firing, now: Timestamp) -> Option<Change> {
+        let said = firing.said();
+        let Firing { sign, from, until } = firing;
+        let known = self.open.get_mut(&sign.key.whose()).and_then(|open| open.get_mut(&sign.key));
+        if let Some(open) = known {
+            // Of what is said more than once, in any order, the last counts.
+            open.ends = until.map(|until| open.ends.map_or(until, |ends| ends.max(until)));
+            open.said = open.said.max(said);
+            return None;
+        }
+        if said.is_some_and(|said| now.duration_since(said) > FRESH) {
+            return None;
+        }
+        if self.count >= MOST {
+            self.full = true;
+            return None;
+        }
+        let begins = (from > now).then_some(from);
+        let began = begins.is_none().then(|| Change::Began(sign.clone()));
+        self.put(Open { sign, begins, ends: until, said });
+        began
+    }
+
+    /// What was only said of an object, the last time before then, is over.
+    pub fn relieve(&mut self, object: &Object, of: &[Trouble], then: Timestamp) -> Vec<Change> {
+        if !self.open.contains_key(object) {
+            return Vec::new();
+        }
+        self.close(|at, Open { sign, said, .. }| {
+            at == object && of.contains(&sign.key.trouble) && said.is_some_and(|said| said < then)
+        })
     }
 
     /// An object is no longer there.
@@ -111,7 +142,7 @@ impl Book {
     /// It is complete: what it did not show is gone.
     pub fn listed(&mut self, sort: Sort) -> Vec<Change> {
         let listed = self.listed.remove(&sort).unwrap_or_default();
-        self.close(|object, _| Sort::of(object) == sort && !listed.contains(object))
+        self.close(|object, _| object.sort == sort && !listed.contains(object))
     }
 
     /// Time has passed.
@@ -145,12 +176,14 @@ impl Book {
     }
 }
 
+/// When it is over, if it is seen or said no more from now on.
+fn end(sign: &Sign, now: Timestamp) -> Timestamp {
+    now.saturating_add(sign.key.trouble.holds()).unwrap_or(Timestamp::MAX)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::sign::{Key, Trouble},
-        *,
-    };
+    use super::*;
     use crate::owner::Home;
 
     fn at(second: i64) -> Timestamp {
@@ -158,7 +191,7 @@ mod tests {
     }
 
     fn object(name: &str) -> Object {
-        ("shop".into(), name.into())
+        Object { sort: Sort::Pods, namespace: "shop".into(), name: name.into() }
     }
 
     fn firing(trouble: Trouble, name: &str, from: i64, until: Option<i64>) -> Firing {
@@ -222,12 +255,74 @@ mod tests {
         let node = firing(Trouble::NodeNotReady, "n1", 0, None).sign;
         let node = Sign { key: Key { namespace: String::new(), ..node.key }, ..node };
         let known = ["a", "b"].map(|name| loops(name).remove(0).sign);
-        let mut book = Book::with(known.into_iter().chain([node]));
+        let mut book = Book::with(known.into_iter().chain([node]), at(0));
         book.list(Sort::Pods);
         assert!(book.see(&object("a"), loops("a"), at(1)).is_empty(), "known already");
         assert_eq!(words(book.listed(Sort::Pods)), ["-b"]);
         assert_eq!(words(book.gone(&object("a"))), ["-a"]);
         assert_eq!(words(book.listed(Sort::Nodes)), ["-n1"]);
+    }
+
+    /// Said at this moment.
+    fn said(trouble: Trouble, name: &str, second: i64) -> Firing {
+        firing(trouble, name, second + 30, Some(second + trouble.holds().as_secs()))
+    }
+
+    #[test]
+    fn what_is_only_said_ends_when_it_is_not_said_again() {
+        let (mut book, pod) = (Book::default(), object("a"));
+        assert_eq!(book.hear(said(Trouble::FailedMount, "a", 0), at(0)), None, "the next try may mend it");
+        assert!(book.see(&pod, Vec::new(), at(1)).is_empty(), "its state does not tell");
+        assert_eq!(words(book.tick(at(30))), ["+a"]);
+        assert_eq!(book.hear(said(Trouble::FailedMount, "a", 300), at(300)), None);
+        assert_eq!(book.hear(said(Trouble::FailedMount, "a", 200), at(301)), None, "told late");
+        assert!(book.tick(at(899)).is_empty());
+        assert_eq!(words(book.tick(at(900))), ["-a"]);
+        // The next watcher waits as long.
+        let mut book = Book::with([said(Trouble::FailedMount, "a", 0).sign], at(1000));
+        assert!(book.see(&pod, Vec::new(), at(1001)).is_empty());
+        assert!(book.tick(at(1599)).is_empty());
+        assert_eq!(words(book.tick(at(1600))), ["-a"]);
+        let mut book = Book::with([said(Trouble::FailedMount, "a", 0).sign], at(1000));
+        assert_eq!(words(book.gone(&pod)), ["-a"], "or until its pod is gone");
+    }
+
+    #[test]
+    fn what_is_only_said_ends_as_soon_as_it_is_seen_to_be_over() {
+        let (mut book, pod) = (Book::default(), object("a"));
+        let volumes: &[Trouble] = &[Trouble::FailedMount];
+        book.hear(said(Trouble::FailedMount, "a", 0), at(0));
+        assert!(book.relieve(&pod, volumes, at(20)).is_empty());
+        assert!(book.tick(at(40)).is_empty(), "it never counted");
+        let set = Object { sort: Sort::Controllers, ..object("app/a") };
+        book.hear(said(Trouble::FailedCreate, "a", 100), at(100));
+        assert_eq!(words(book.tick(at(130))), ["+a"]);
+        let pods: &[Trouble] = &[Trouble::FailedCreate];
+        assert!(book.relieve(&set, pods, at(99)).is_empty(), "a pod that was made before");
+        assert!(book.relieve(&pod, pods, at(200)).is_empty(), "something else of the same name");
+        assert_eq!(words(book.relieve(&set, pods, at(101))), ["-a"]);
+        assert_eq!(book.count, 0);
+        // The next watcher hears first when it was said last, also when that is no news, and then sees the pods.
+        let known = Sign { since: at(100), ..said(Trouble::FailedCreate, "a", 100).sign };
+        for (again, over) in [(None, true), (Some(500), false)] {
+            let mut book = Book::with([known.clone()], at(1000));
+            let heard =
+                again.and_then(|second| book.hear(said(Trouble::FailedCreate, "a", second), at(1001)));
+            assert_eq!(heard, None);
+            assert_eq!(!book.relieve(&set, pods, at(400)).is_empty(), over, "{again:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_said_long_ago_is_no_news() {
+        let mut book = Book::default();
+        assert_eq!(book.hear(said(Trouble::Evicted, "a", 0), at(121)), None);
+        assert!(book.tick(at(200)).is_empty());
+        assert_eq!(
+            book.hear(Firing { from: at(200), ..said(Trouble::Evicted, "a", 100) }, at(200))
+                .map(|one| words(vec![one])),
+            Some(vec!["+a".to_string()])
+        );
     }
 
     #[test]

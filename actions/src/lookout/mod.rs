@@ -1,5 +1,8 @@
-//! Looks out for trouble in one cluster by itself: conditions of pods and nodes, watched with kube's watcher, which resumes after a
-//! dropped connection and lists anew after `410 Gone`. No objects are kept, only what is wrong with some of them.
+//! Looks out for trouble in one cluster by itself: conditions of pods and nodes, and the warnings (`Event` objects) about what no condition
+//! shows. Watched with kube's watcher, which resumes after a dropped connection and lists anew after `410 Gone`. No objects are kept, only
+//! what is wrong with some of them.
+//!
+//! The end of a condition is seen. A warning has none: it is over when it is not said again, or when a pod shows that it is.
 //!
 //! Where several may watch, that only one does is the caller's business; two would say the same.
 
@@ -7,10 +10,14 @@ mod book;
 mod sign;
 
 pub use book::Change;
-pub use sign::{Key, Sign, Trouble};
+pub use sign::{CONTROLLERS, Key, Sign, Trouble};
 
-use crate::cluster::{Cluster, ClusterError};
-use book::{Book, Sort};
+use crate::{
+    catalogue::controller,
+    cluster::{Cluster, ClusterError},
+    owner,
+};
+use book::{Book, Object, Sort};
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
@@ -29,12 +36,23 @@ const TICK: Duration = Duration::from_secs(1);
 /// Objects in one answer of a list.
 const PAGE: u32 = 500;
 
-type Seen = (Sort, watcher::Result<watcher::Event<DynamicObject>>);
+/// What is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watched {
+    Pods,
+    Nodes,
+    Warnings,
+}
+
+type Seen = (Watched, watcher::Result<watcher::Event<DynamicObject>>);
 
 /// A watch of one cluster; it ends when this is dropped.
 pub struct Lookout {
     cluster: String,
     seen: BoxStream<'static, Seen>,
+    pods: BoxStream<'static, Seen>,
+    /// All warnings there were have been heard (or cannot be): now pods may show which of them are over.
+    heard: bool,
     tick: tokio::time::Interval,
     book: Book,
     /// What cannot be watched just now.
@@ -46,17 +64,20 @@ impl Lookout {
     /// have ended.
     pub async fn open(cluster: &Cluster, known: Vec<Sign>) -> Result<Lookout, ClusterError> {
         let client = cluster.watcher().await?;
-        let watch = |kind: &str, sort: Sort| {
+        let watch = |kind: &str, watched: Watched| {
             let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", kind));
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
             let settings = watcher::Config::default().page_size(PAGE);
-            watcher(api, settings).default_backoff().map(move |seen| (sort, seen)).boxed()
+            let settings =
+                if watched == Watched::Warnings { settings.fields("type=Warning") } else { settings };
+            watcher(api, settings).default_backoff().map(move |seen| (watched, seen)).boxed()
         };
-        let seen = stream::select(watch("Pod", Sort::Pods), watch("Node", Sort::Nodes)).boxed();
+        let seen = stream::select(watch("Event", Watched::Warnings), watch("Node", Watched::Nodes)).boxed();
+        let pods = watch("Pod", Watched::Pods);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let cluster = cluster.name().to_string();
-        Ok(Lookout { cluster, seen, tick, book: Book::with(known), blind: BTreeSet::new() })
+        let (cluster, book) = (cluster.name().to_string(), Book::with(known, Timestamp::now()));
+        Ok(Lookout { cluster, seen, pods, heard: false, tick, book, blind: BTreeSet::new() })
     }
 
     /// What changed next; waits for it. Nothing is lost when it is not waited for to the end.
@@ -65,6 +86,7 @@ impl Lookout {
             let changes = tokio::select! {
                 // A watcher's stream has no end.
                 Some(seen) = self.seen.next() => self.take(seen, Timestamp::now()),
+                Some(seen) = self.pods.next(), if self.heard => self.take(seen, Timestamp::now()),
                 _ = self.tick.tick() => self.book.tick(Timestamp::now()),
             };
             if std::mem::take(&mut self.book.full) {
@@ -79,11 +101,14 @@ impl Lookout {
         }
     }
 
-    fn take(&mut self, (sort, seen): Seen, now: Timestamp) -> Vec<Change> {
-        let what = match sort {
-            Sort::Pods => "pods",
-            Sort::Nodes => "nodes",
+    fn take(&mut self, (watched, seen): Seen, now: Timestamp) -> Vec<Change> {
+        let what = match watched {
+            Watched::Pods => "pods",
+            Watched::Nodes => "nodes",
+            Watched::Warnings => "events",
         };
+        let done = matches!(seen, Ok(watcher::Event::InitDone) | Err(_));
+        self.heard |= done && watched == Watched::Warnings;
         let event = match seen {
             Ok(event) => event,
             Err(error) => {
@@ -102,32 +127,75 @@ impl Lookout {
         if self.blind.remove(what) {
             tracing::info!(cluster = self.cluster, what, "watching again");
         }
+        match watched {
+            Watched::Pods => self.see(Sort::Pods, event, now),
+            Watched::Nodes => self.see(Sort::Nodes, event, now),
+            Watched::Warnings => self.hear(event, now),
+        }
+    }
+
+    fn see(&mut self, sort: Sort, event: watcher::Event<DynamicObject>, now: Timestamp) -> Vec<Change> {
         match event {
             watcher::Event::Init => {
                 self.book.list(sort);
                 Vec::new()
             }
             watcher::Event::InitDone => self.book.listed(sort),
+            watcher::Event::Delete(object) => self.book.gone(&named(sort, &object)),
             watcher::Event::InitApply(object) | watcher::Event::Apply(object) => {
-                let (name, object) = whole(object);
-                let firing = match sort {
-                    Sort::Pods => sign::of_pod(&object, now),
-                    Sort::Nodes => sign::of_node(&object, now),
-                };
-                self.book.see(&name, firing, now)
+                let (name, object) = (named(sort, &object), whole(object));
+                if sort == Sort::Nodes {
+                    return self.book.see(&name, sign::of_node(&object, now), now);
+                }
+                let mut changes = self.book.see(&name, sign::of_pod(&object, now), now);
+                for (whose, of, then) in sign::relieved_by(&object, now) {
+                    changes.extend(self.book.relieve(&whose, of, then));
+                }
+                changes
             }
-            watcher::Event::Delete(object) => self.book.gone(&whole(object).0),
+        }
+    }
+
+    /// That a cluster forgets its warnings after an hour says nothing.
+    fn hear(&mut self, event: watcher::Event<DynamicObject>, now: Timestamp) -> Vec<Change> {
+        let (watcher::Event::InitApply(said) | watcher::Event::Apply(said)) = event else {
+            return Vec::new();
+        };
+        let firing = sign::of_event(&whole(said), now);
+        firing.and_then(|firing| self.book.hear(firing, now)).into_iter().collect()
+    }
+}
+
+/// The Deployment of a ReplicaSet that cannot make its pods, in place of it: people know that one.
+pub async fn find_workload(cluster: &Cluster, sign: &mut Sign) {
+    let key = &sign.key;
+    if sign.home.workload.is_some() || !key.trouble.is_of_controller() {
+        return;
+    }
+    let Some(object) = owner::object(Some(&key.namespace), &key.part, &key.object) else { return };
+    match cluster.get(&object).await {
+        Ok(set) => {
+            let owner =
+                controller(&set).and_then(|owner| Some((owner["kind"].as_str()?, owner["name"].as_str()?)));
+            sign.home.workload = owner.map(|(kind, name)| (kind.to_string(), name.to_string()));
+        }
+        Err(error) => {
+            tracing::debug!(%error, cluster = cluster.name(), "could not look up whose pods cannot be made")
         }
     }
 }
 
-/// Its name, and all of it.
-fn whole(object: DynamicObject) -> (book::Object, Value) {
-    let name = (
-        object.metadata.namespace.clone().unwrap_or_default(),
-        object.metadata.name.clone().unwrap_or_default(),
-    );
+fn named(sort: Sort, object: &DynamicObject) -> Object {
+    Object {
+        sort,
+        namespace: object.metadata.namespace.clone().unwrap_or_default(),
+        name: object.metadata.name.clone().unwrap_or_default(),
+    }
+}
+
+/// All of it.
+fn whole(object: DynamicObject) -> Value {
     let mut all = object.data;
     all["metadata"] = json!(object.metadata);
-    (name, all)
+    all
 }

@@ -1,6 +1,11 @@
-//! What the state of a pod or a node says is wrong. Pure.
+//! What the state of a pod or a node, or what the cluster says of one, tells is wrong. Pure.
 
-use crate::owner::{self, Home};
+use super::book::{Object, Sort};
+use crate::{
+    catalogue::controller,
+    owner::{self, Home},
+    query,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -19,17 +24,29 @@ pub enum Trouble {
     NodeNotReady,
     /// A node runs out of memory, disk or processes.
     NodePressure,
+    /// A controller is not allowed to make its pods: quota, admission.
+    FailedCreate,
+    /// A pod's volume cannot be attached or mounted.
+    FailedMount,
+    /// A pod gets no network.
+    FailedCreatePodSandBox,
+    /// A node threw a pod out.
+    Evicted,
 }
 
 impl Trouble {
     /// All of them.
-    pub const ALL: [Trouble; 6] = [
+    pub const ALL: [Trouble; 10] = [
         Trouble::CrashLoopBackOff,
         Trouble::OomKilled,
         Trouble::ImagePullBackOff,
         Trouble::Unschedulable,
         Trouble::NodeNotReady,
         Trouble::NodePressure,
+        Trouble::FailedCreate,
+        Trouble::FailedMount,
+        Trouble::FailedCreatePodSandBox,
+        Trouble::Evicted,
     ];
 
     /// As Kubernetes calls it.
@@ -41,18 +58,46 @@ impl Trouble {
             Trouble::Unschedulable => "Unschedulable",
             Trouble::NodeNotReady => "NodeNotReady",
             Trouble::NodePressure => "NodePressure",
+            Trouble::FailedCreate => "FailedCreate",
+            Trouble::FailedMount => "FailedMount",
+            Trouble::FailedCreatePodSandBox => "FailedCreatePodSandBox",
+            Trouble::Evicted => "Evicted",
         }
     }
 
     /// Of a node, not of a pod.
     pub fn is_of_node(self) -> bool {
-        matches!(self, Trouble::NodeNotReady | Trouble::NodePressure)
+        self.sort() == Sort::Nodes
     }
 
-    /// How long it must be away before it counts as over: a container that crashes in a loop runs in between.
+    /// Of what makes pods, not of a pod.
+    pub fn is_of_controller(self) -> bool {
+        self.sort() == Sort::Controllers
+    }
+
+    pub(super) fn sort(self) -> Sort {
+        match self {
+            Trouble::NodeNotReady | Trouble::NodePressure => Sort::Nodes,
+            Trouble::FailedCreate => Sort::Controllers,
+            _ => Sort::Pods,
+        }
+    }
+
+    /// No state shows it, only an `Event` object: it is there while it is said again.
+    pub(super) fn is_only_said(self) -> bool {
+        use Trouble::{Evicted, FailedCreate, FailedCreatePodSandBox, FailedMount};
+        matches!(self, FailedCreate | FailedMount | FailedCreatePodSandBox | Evicted)
+    }
+
+    /// How long it must be away before it counts as over: a container that crashes in a loop runs in between, a kubelet says the same
+    /// once in five minutes, and a controller tries again after 17 minutes at the latest.
     pub(super) fn holds(self) -> SignedDuration {
         match self {
             Trouble::CrashLoopBackOff => SignedDuration::from_secs(60),
+            Trouble::FailedCreate => SignedDuration::from_mins(20),
+            Trouble::FailedMount | Trouble::FailedCreatePodSandBox | Trouble::Evicted => {
+                SignedDuration::from_mins(10)
+            }
             _ => SignedDuration::ZERO,
         }
     }
@@ -65,10 +110,21 @@ pub struct Key {
     pub trouble: Trouble,
     /// Of the pod; empty for a node.
     pub namespace: String,
-    /// The pod or node.
+    /// The pod or node, or what makes pods.
     pub object: String,
-    /// The container, or the condition; empty where there is but one.
+    /// The container, the condition, or the kind of what makes pods; empty where there is but one.
     pub part: String,
+}
+
+impl Key {
+    pub(super) fn whose(&self) -> Object {
+        let sort = self.trouble.sort();
+        let name = match sort {
+            Sort::Controllers => controller_name(&self.part, &self.object),
+            Sort::Pods | Sort::Nodes => self.object.clone(),
+        };
+        Object { sort, namespace: self.namespace.clone(), name }
+    }
 }
 
 /// Something that is wrong.
@@ -84,6 +140,11 @@ pub struct Sign {
     pub home: Home,
 }
 
+/// Kinds have names of their own.
+fn controller_name(kind: &str, name: &str) -> String {
+    format!("{kind}/{name}")
+}
+
 /// A sign, and when it counts.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Firing {
@@ -94,10 +155,22 @@ pub(super) struct Firing {
     pub until: Option<Timestamp>,
 }
 
+impl Firing {
+    /// When it was said, if it is only said.
+    pub fn said(&self) -> Option<Timestamp> {
+        let trouble = self.sign.key.trouble;
+        self.until.filter(|_| trouble.is_only_said())?.checked_sub(trouble.holds()).ok()
+    }
+}
+
 /// A pod may wait so long for a node: clusters that grow need a while.
 const SCHEDULING: SignedDuration = SignedDuration::from_secs(30);
 /// A container that ran out of memory is trouble for so long, unless it happens again.
 const OUT_OF_MEMORY: SignedDuration = SignedDuration::from_mins(10);
+/// What is said is trouble when it goes on for so long: much of it is mended by the next try.
+const SAID: SignedDuration = SignedDuration::from_secs(30);
+/// Kinds that make pods.
+pub const CONTROLLERS: [&str; 4] = ["ReplicaSet", "StatefulSet", "DaemonSet", "Job"];
 const IMAGE: [&str; 4] = ["ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"];
 const PRESSURES: [&str; 3] = ["MemoryPressure", "DiskPressure", "PIDPressure"];
 /// Longest words that are kept.
@@ -173,6 +246,60 @@ pub(super) fn of_node(node: &Value, now: Timestamp) -> Vec<Firing> {
             Some(Firing { sign: sign(node, trouble, part, words, since), from: since, until: None })
         })
         .collect()
+}
+
+/// What an `Event` object tells that no condition does.
+pub(super) fn of_event(event: &Value, now: Timestamp) -> Option<Firing> {
+    let about = &event["involvedObject"];
+    let kind = text(about, "/kind");
+    let trouble = match text(event, "/reason") {
+        "FailedCreate" if CONTROLLERS.contains(&kind) => Trouble::FailedCreate,
+        "FailedMount" | "FailedAttachVolume" if kind == "Pod" => Trouble::FailedMount,
+        "FailedCreatePodSandBox" if kind == "Pod" => Trouble::FailedCreatePodSandBox,
+        "Evicted" if kind == "Pod" => Trouble::Evicted,
+        _ => return None,
+    };
+    let said: Timestamp = query::event_time(event).as_str()?.parse().ok()?;
+    let is_controllers = trouble.is_of_controller();
+    let key = Key {
+        trouble,
+        namespace: text(about, "/namespace").to_string(),
+        object: text(about, "/name").to_string(),
+        part: if is_controllers { kind.to_string() } else { String::new() },
+    };
+    // Whose a ReplicaSet is, its name does not say for certain; nor does a pod's.
+    let workload = (is_controllers && kind != "ReplicaSet").then(|| (kind.to_string(), key.object.clone()));
+    let node = Some(text(event, "/source/host")).filter(|host| !host.is_empty()).map(String::from);
+    let words = text(event, "/message").chars().take(WORDS).collect();
+    let sign = Sign { key, since: said, words, home: Home { workload, node } };
+    let waits = if trouble == Trouble::Evicted { SignedDuration::ZERO } else { SAID };
+    Some(Firing {
+        sign,
+        from: now.saturating_add(waits).unwrap_or(Timestamp::MAX),
+        until: Some(said.saturating_add(trouble.holds()).unwrap_or(Timestamp::MAX)),
+    })
+}
+
+/// Something that a pod shows to be over: of whom, what, and when it was so.
+pub(super) type Relief = (Object, &'static [Trouble], Timestamp);
+
+/// What a pod shows to be over of what was only said: it has begun to run; and its controller could make it.
+pub(super) fn relieved_by(pod: &Value, now: Timestamp) -> Vec<Relief> {
+    let at = |sort, name: &str| Object {
+        sort,
+        namespace: text(pod, "/metadata/namespace").into(),
+        name: name.into(),
+    };
+    let mut over: Vec<Relief> = Vec::new();
+    if text(pod, "/status/phase") == "Running" {
+        let of = at(Sort::Pods, text(pod, "/metadata/name"));
+        over.push((of, &[Trouble::FailedMount, Trouble::FailedCreatePodSandBox], now));
+    }
+    if let (Some(owner), Some(made)) = (controller(pod), time(pod, "/metadata/creationTimestamp")) {
+        let name = controller_name(text(owner, "/kind"), text(owner, "/name"));
+        over.push((at(Sort::Controllers, &name), &[Trouble::FailedCreate], made));
+    }
+    over
 }
 
 fn sign(of: &Value, trouble: Trouble, part: &str, words: &str, since: Timestamp) -> Sign {
@@ -259,6 +386,46 @@ mod tests {
         let found = pod(json!({"phase": "Pending", "conditions": [waits]}));
         assert_eq!(names(&found), ["Unschedulable"]);
         assert_eq!(found[0].from.to_string(), "2026-11-21T12:00:20Z");
+    }
+
+    fn event(reason: &str, kind: &str, said: &str) -> Option<Firing> {
+        let event = json!({"reason": reason, "message": "it cannot", "type": "Warning", "source": {"host": "n1"},
+            "involvedObject": {"kind": kind, "namespace": "shop", "name": "cart"}, "lastTimestamp": said});
+        of_event(&event, NOW.parse().unwrap())
+    }
+
+    #[test]
+    fn what_only_an_event_tells_is_understood() {
+        let now = "2026-11-21T11:59:50Z";
+        let mount = event("FailedAttachVolume", "Pod", now).unwrap();
+        assert_eq!(mount.sign.key.trouble, Trouble::FailedMount);
+        assert_eq!((mount.sign.words.as_str(), mount.sign.home.node.as_deref()), ("it cannot", Some("n1")));
+        assert_eq!(
+            (mount.from.to_string(), mount.until.unwrap().to_string()),
+            ("2026-11-21T12:00:30Z".into(), "2026-11-21T12:09:50Z".into())
+        );
+        let create = event("FailedCreate", "StatefulSet", now).unwrap().sign;
+        assert_eq!(create.home.workload, Some(("StatefulSet".into(), "cart".into())));
+        assert_eq!(create.key.part, "StatefulSet");
+        assert_eq!(event("FailedCreate", "ReplicaSet", now).unwrap().sign.home.workload, None);
+        assert_eq!(event("Evicted", "Pod", now).unwrap().from, NOW.parse().unwrap(), "it is out already");
+        for (reason, kind) in [("BackOff", "Pod"), ("FailedCreate", "Pod"), ("FailedMount", "Node")] {
+            assert_eq!(event(reason, kind, now), None, "{reason} of a {kind}");
+        }
+    }
+
+    #[test]
+    fn a_pod_that_runs_has_its_volumes_and_its_controller_could_make_it() {
+        let owners = json!([{"kind": "ReplicaSet", "name": "cart-5f", "controller": true}]);
+        let metadata = json!({"name": "cart-5f-x", "namespace": "shop", "ownerReferences": owners, "creationTimestamp": NOW});
+        let over = |phase: &str| {
+            let pod = json!({"metadata": metadata, "status": {"phase": phase}});
+            let over = relieved_by(&pod, Timestamp::MAX);
+            over.into_iter().map(|(object, _, at)| (object.name, at.to_string())).collect::<Vec<_>>()
+        };
+        let made = ("ReplicaSet/cart-5f".to_string(), NOW.to_string());
+        assert_eq!(over("Pending"), std::slice::from_ref(&made));
+        assert_eq!(over("Running"), [("cart-5f-x".into(), Timestamp::MAX.to_string()), made]);
     }
 
     #[test]

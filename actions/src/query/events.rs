@@ -131,7 +131,7 @@ pub async fn read(
 }
 
 /// When it was last seen; old and new writers fill different fields.
-fn time(event: &Value) -> &Value {
+pub(crate) fn time(event: &Value) -> &Value {
     [
         &event["series"]["lastObservedTime"],
         &event["lastTimestamp"],

@@ -23,7 +23,7 @@ mod top;
 pub use self::forecast::{Expected, expected};
 pub(crate) use nodes::{Need, need, nodes_of_pool};
 
-pub(crate) use events::read as recent_events;
+pub(crate) use events::{read as recent_events, time as event_time};
 pub(crate) use redact::redact;
 
 use crate::{

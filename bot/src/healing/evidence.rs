@@ -4,7 +4,7 @@
 use super::known::{self, Known, change, since};
 use crate::{app::App, picture, sketch::Sketch};
 use actions::{
-    evidence::gather,
+    evidence::{gather, reasons},
     metric::{Range, Scope},
 };
 use heal::{
@@ -51,9 +51,11 @@ pub fn begin(app: &App, stored: &StoredIncident, now: Timestamp) {
 async fn look(app: &App, id: IncidentId, event: &Event, now: Timestamp) -> Seen {
     let about = &event.subject;
     let cluster = about.cluster.as_deref().and_then(|name| app.clusters.get(name).ok());
-    let (Some(cluster), Some(namespace)) = (cluster, about.namespace.as_deref()) else {
-        return Seen::none(now);
-    };
+    let Some(cluster) = cluster else { return Seen::none(now) };
+    if let (None, Some(node)) = (&about.namespace, &about.node) {
+        return Seen { reasons: reasons(&cluster, None, "Node", node).await, ..Seen::none(now) };
+    }
+    let Some(namespace) = about.namespace.as_deref() else { return Seen::none(now) };
     let (kind, name) = match (&about.workload, &about.pod) {
         (Some(workload), _) => (workload.kind.as_str(), workload.name.as_str()),
         (None, Some(pod)) => ("Pod", pod.as_str()),

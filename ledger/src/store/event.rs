@@ -75,6 +75,19 @@ impl Ledger {
         Ok(rows.into_iter().map(event).collect())
     }
 
+    /// Clusters, besides these, of which a source that is called by this prefix and the cluster's name said what goes on.
+    pub async fn told_of(&self, prefix: &str, besides: &[&str]) -> Result<Vec<String>, LedgerError> {
+        sqlx::query_scalar(
+            "select distinct cluster from trouble
+             where going_on and cluster <> all ($2) and event ->> 'source' = $1 || cluster order by cluster",
+        )
+        .bind(prefix)
+        .bind(besides)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(sql("find clusters that are not watched any more"))
+    }
+
     /// The last word of this source about each trouble of a cluster that goes on, and what it said that nobody has folded yet.
     pub async fn told_by(&self, cluster: &str, source: &str) -> Result<Vec<Value>, LedgerError> {
         let bodies: Vec<String> = sqlx::query_scalar(

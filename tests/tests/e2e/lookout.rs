@@ -132,3 +132,50 @@ async fn nothing_is_missed_when_watches_break_or_their_holder_dies() {
         incident(&world, name, "to be open still", is_open).await;
     }
 }
+
+/// What a controller or kubelet would say about an object of this test's namespace.
+async fn warn(world: &World, reason: &str, kind: &str, name: &str, message: &str) {
+    let now = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).expect("a time");
+    let namespace = &world.cluster.namespace;
+    let event = json!({
+        "apiVersion": "v1", "kind": "Event", "metadata": {"name": format!("{name}.{}", reason.to_lowercase()), "namespace": namespace},
+        "involvedObject": {"apiVersion": "apps/v1", "kind": kind, "namespace": namespace, "name": name},
+        "reason": reason, "message": message, "type": "Warning", "source": {"component": "controller"},
+        "firstTimestamp": now, "lastTimestamp": now, "count": 1});
+    world.cluster.create(event).await.expect("an event");
+}
+
+#[tokio::test]
+async fn pods_that_may_not_be_made_are_found_by_the_warning_alone_and_it_ends_with_the_next_pod() {
+    let mut world = world(1).await;
+    world.cluster.deployment("checkout", 1).await.expect("a deployment");
+    let sets = world.cluster.names("apps/v1", "ReplicaSet").await.expect("a list");
+    let message = "exceeded quota: pods, requested: pods=1, used: pods=1, limited: pods=1";
+    warn(&world, "FailedCreate", "ReplicaSet", &sets[0], message).await;
+    // What other tests are about, and what conditions show better, is not taken from warnings.
+    warn(&world, "Unhealthy", "ReplicaSet", &sets[0], "probe failed").await;
+    let found = incident(&world, "checkout", "to open", is_open).await;
+    assert_eq!(found.doc["names"], json!(["FailedCreate"]));
+    assert!(found.handling["event"]["evidence"].to_string().contains("exceeded quota"), "{}", found.handling);
+    assert_eq!(found.handling["event"]["labels"]["replicaset"], json!(sets[0]));
+    // The next watcher knows it by what was told, not by the warning.
+    world.replicas[0].process.kill().await;
+    world.start().await.expect("a replica");
+    let more = json!({"spec": {"replicas": 2}});
+    world.cluster.meddle("apps/v1", "Deployment", "checkout", more).await.expect("one more");
+    let ended = incident(&world, "checkout", "to end", |doc| !is_open(doc)).await;
+    assert_eq!((ended.id, &ended.doc["end"]), (found.id, &json!("itself")));
+}
+
+#[tokio::test]
+async fn who_stops_watching_a_cluster_leaves_no_incident_open_for_ever() {
+    let mut world = world(1).await;
+    broken(&world, "first").await.expect("a deployment");
+    let found = incident(&world, "first", "to open", is_open).await;
+    world.replicas[0].process.kill().await;
+    let config = fs::read_to_string(world.config()).expect("the config");
+    fs::write(world.config(), config.replacen("watch = true", "watch = false", 1)).expect("the config");
+    world.start().await.expect("a replica");
+    let ended = incident(&world, "first", "to end", |doc| !is_open(doc)).await;
+    assert_eq!((ended.id, &ended.doc["end"]), (found.id, &json!("itself")));
+}
