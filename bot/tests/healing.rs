@@ -1,10 +1,15 @@
 //! Healing against a real database, with a clock that the test turns.
 
+use actions::{
+    lookout::{Change, Key, Sign, Trouble},
+    owner::Home,
+};
 use bot::{
     app::App,
     config::Config,
     healing::{Owners, fold, person, steward},
     line::Reply,
+    lookout::{told, unwatched},
 };
 use heal::event::{Context, alert};
 use jiff::{SignedDuration, Timestamp};
@@ -217,7 +222,61 @@ async fn silence_ends_and_then_the_rule_acts() {
     let all = world.app.ledger.incidents(false, 10).await.unwrap();
     assert_eq!(all[0].doc["end"], json!("itself"));
     let figures = world.app.ledger.rule_figures(world.now - SignedDuration::from_hours(2)).await.unwrap();
-    assert_eq!((figures[0].begun, figures[0].healed, figures[0].ineffective), (1, 0, 1));
+    assert_eq!(
+        (figures[0].begun, figures[0].healed, figures[0].ineffective, figures[0].rolled_back),
+        (1, 0, 1, 0)
+    );
     let ends = world.app.ledger.incident_figures(world.now - SignedDuration::from_hours(2)).await.unwrap();
     assert_eq!(ends, [("itself".to_string(), 1)]);
+}
+
+/// What a watcher of a cluster that is not in the config says, under the lease of this epoch.
+async fn say(world: &World, epoch: i64) {
+    let key = Key {
+        trouble: Trouble::ImagePullBackOff,
+        namespace: "shop".into(),
+        object: "cart-1".into(),
+        part: "app".into(),
+    };
+    let home = Home { workload: Some(("Deployment".into(), "cart".into())), node: None };
+    let sign = Sign { key, since: world.now, words: "not found".into(), home };
+    let event = told::event("gone", &Change::Began(sign), epoch, world.now);
+    let fresh = world.app.ledger.receive_events(&event.source, &[told::new_event(&event)], world.now).await;
+    assert_eq!(fresh.unwrap(), 1, "epoch {epoch}");
+    fold::fold(&world.app, &Owners::default(), world.now).await.unwrap();
+}
+
+/// Nobody watches it: what is open is closed, if this process may.
+async fn look(world: &World) -> u64 {
+    let later = world.now + SignedDuration::from_mins(10);
+    let closed = unwatched::look(&world.app, later).await.unwrap();
+    fold::fold(&world.app, &Owners::default(), later).await.unwrap();
+    closed
+}
+
+#[tokio::test]
+async fn trouble_of_a_cluster_that_nobody_watches_any_more_ends_once_its_watcher_is_gone() {
+    let world = World::new("healing_unwatched").await;
+    let ledger = &world.app.ledger;
+    let minute = std::time::Duration::from_secs(60);
+    for round in 0..2 {
+        // Somebody else still watches it, with a config of before.
+        let watcher = ledger.take_lease("lookout.gone", "other", minute).await.unwrap().unwrap();
+        say(&world, watcher.epoch).await;
+        assert_eq!(look(&world).await, 0, "its watcher says what is over");
+        assert_eq!(world.open().await.1["names"], json!(["ImagePullBackOff"]), "round {round}");
+        ledger.give_lease(&watcher).await.unwrap();
+        assert_eq!(look(&world).await, 1);
+        let all = ledger.incidents(false, 10).await.unwrap();
+        assert_eq!((all.len(), &all[0].doc["end"]), (round + 1, &json!("itself")));
+        assert_eq!(look(&world).await, 0, "once");
+    }
+}
+
+#[tokio::test]
+async fn what_webhooks_told_stays_open_whoever_watches() {
+    let mut world = World::new("healing_webhook").await;
+    world.tell(false).await;
+    assert_eq!(look(&world).await, 0);
+    world.open().await;
 }

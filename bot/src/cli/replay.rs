@@ -197,6 +197,7 @@ async fn now(
                         target: incident.group.clone(),
                         at,
                         healed: matches!(incident.end, Some(End::Healed { .. })),
+                        rolled_back: false,
                     });
                 }
                 let action = action(&proposal.then);

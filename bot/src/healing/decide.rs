@@ -186,7 +186,13 @@ fn begin(
         "because": judgement.looks.iter().map(|look| format!("{}: {} ({})", look.text, look.outcome, look.why)).collect::<Vec<_>>(),
     });
     let entry = HealingEntry { kind: "incident.proposed", actor: who, request: None, body };
-    let attempt = Attempt { rule: rule.clone(), target: incident.group.clone(), at: now, healed: false };
+    let attempt = Attempt {
+        rule: rule.clone(),
+        target: incident.group.clone(),
+        at: now,
+        healed: false,
+        rolled_back: false,
+    };
     let change = HealingChange {
         brake,
         begun: heals.then(|| (id, rule, json(&attempt))),

@@ -93,6 +93,9 @@ fn follow_up(
         handling.request = Some(view.request.id.0);
     }
     let taken = incident.taken.clone();
+    // What a fault for a while gave back is no failure.
+    let taken_back = matches!(&step, Step::Followed(StepEnd::Failed, _, view) if view.request.state == RequestState::RolledBack);
+    let went = Course { rolled_back: course.rolled_back || taken_back, ..course.clone() };
     let next = match step {
         Step::Waits(view) => {
             waits_for = Some((view.request.id, Some(view.request.state)));
@@ -100,7 +103,7 @@ fn follow_up(
         }
         Step::Followed(end, note, _) => {
             handling.note = Some(note);
-            course.clone().ended(end, fresh, now)
+            went.clone().ended(end, fresh, now)
         }
         Step::Ended(end, note) => {
             handling.note = note.or(handling.note);
@@ -128,7 +131,7 @@ fn follow_up(
             handling.course = Some(next);
             HealingChange { waits_for, ..change(&incident, &handling, due_at) }
         }
-        Next::Over(result) => over(app, known, incident, handling, course, result, now)?,
+        Next::Over(result) => over(app, known, incident, handling, &went, result, now)?,
     };
     if let Some(Proposed::Action { action, parameters, .. }) = told {
         let text = |name: &str| parameters.get(name).and_then(Value::as_str);
@@ -214,8 +217,10 @@ fn over(
             target: incident.group.clone(),
             at: now,
             healed: false,
+            rolled_back: false,
         });
     attempt.healed = result == HealingResult::Effective;
+    attempt.rolled_back = course.rolled_back;
     let who = actor(incident.names.first().map_or("", String::as_str)).to_string();
     let entry =
         |kind, body| HealingEntry { kind, actor: who.clone(), request: Some(RequestId(course.id)), body };

@@ -59,6 +59,9 @@ pub struct Attempt {
     pub at: Timestamp,
     /// It healed: what `unless healed within` asks for.
     pub healed: bool,
+    /// What a request of it did was taken back, because it did not come true.
+    #[serde(default)]
+    pub rolled_back: bool,
 }
 
 /// Of one rule and one target.

@@ -88,6 +88,9 @@ pub struct Course {
     pub task: Task,
     /// Something was done to the cluster.
     pub acted: bool,
+    /// A request of it did not come true and was taken back.
+    #[serde(default)]
+    pub rolled_back: bool,
 }
 
 /// What is to be done now.
@@ -160,6 +163,7 @@ impl Course {
             step: 0,
             task: Task::Tell,
             acted: false,
+            rolled_back: false,
         }
         .enter(fresh, now)
     }

@@ -98,7 +98,7 @@ fn one_healing_at_a_time_with_a_pause_after_each() {
 }
 
 fn attempt(rule: &str, workload: &str, second: i64) -> Attempt {
-    Attempt { rule: rule.into(), target: group(workload), at: at(second), healed: false }
+    Attempt { rule: rule.into(), target: group(workload), at: at(second), healed: false, rolled_back: false }
 }
 
 #[test]

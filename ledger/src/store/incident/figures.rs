@@ -8,7 +8,8 @@ impl Ledger {
     pub async fn rule_figures(&self, since: Timestamp) -> Result<Vec<RuleFigures>, LedgerError> {
         sqlx::query_as(
             "with a as (
-                 select a.rule, a.result, i.doc -> 'times' as times, a.result = 'effective' as helped
+                 select a.rule, a.result, i.doc -> 'times' as times, a.result = 'effective' as helped,
+                     coalesce((a.doc ->> 'rolled_back')::boolean, false) as rolled_back
                  from attempt a join incident i on i.id = a.incident where a.at >= $1),
              s as (
                  select *, extract(epoch from (times ->> 'proposed')::timestamptz - (times ->> 'detected')::timestamptz)::float8 as propose,
@@ -18,6 +19,7 @@ impl Ledger {
                  from a)
              select rule, count(*) as begun, count(*) filter (where helped) as healed,
                  count(*) filter (where result = 'ineffective') as ineffective,
+                 count(*) filter (where rolled_back) as rolled_back,
                  count(*) filter (where result = 'not_done') as not_done,
                  percentile_cont(0.5) within group (order by propose) filter (where helped) as propose_s,
                  percentile_cont(0.5) within group (order by approve) filter (where helped) as approve_s,

@@ -199,6 +199,8 @@ pub struct RuleFigures {
     pub healed: i64,
     /// That did not.
     pub ineffective: i64,
+    /// Of which a request did not come true, so that what it did was taken back.
+    pub rolled_back: i64,
     /// That were denied, expired or cancelled.
     pub not_done: i64,
     /// Median seconds from detection to the first request, of incidents it healed.
