@@ -5,8 +5,17 @@ use axum::{
     body::{Body, BodyDataStream},
     http::{Request as HttpRequest, StatusCode, header},
 };
-use bot::{app::App, card, card::Card, config::Config, console, draw, outbox};
+use bot::{
+    app::App,
+    card,
+    card::Card,
+    config::Config,
+    console, draw,
+    healing::{Owners, fold, person},
+    outbox,
+};
 use futures::StreamExt;
+use heal::event::{Context, alert};
 use jiff::Timestamp;
 use ledger::*;
 use serde_json::{Value, json};
@@ -597,4 +606,45 @@ async fn a_cluster_that_never_answers_does_not_keep_the_page() {
         "{}",
         page.text
     );
+}
+
+/// An alert fires, or is over.
+async fn alert(world: &World, began: Timestamp, over: bool) {
+    let now = Timestamp::now();
+    let body = json!({"version": "4", "alerts": [{
+        "status": if over { "resolved" } else { "firing" },
+        "labels": {"alertname": "Sick", "namespace": "shop", "deployment": "cart", "cluster": "elsewhere"},
+        "annotations": {"summary": HOSTILE}, "startsAt": began.to_string(),
+        "endsAt": if over { now } else { began }.to_string(),
+    }]});
+    let batch = alert::read(body.to_string().as_bytes(), Context { cluster: None, received: now }).unwrap();
+    let body = serde_json::to_value(&batch.events[0]).unwrap();
+    let event = NewEvent { key: RequestId::new().to_string(), body };
+    world.app.ledger.receive_events("test", &[event], now).await.unwrap();
+    fold::fold(&world.app, &Owners::default(), now).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_page_of_an_incident_follows_what_happens_to_it() {
+    let world = world("console_incident_live").await;
+    let ann = world.sign_in("ann").await;
+    let began = Timestamp::now();
+    alert(&world, began, false).await;
+    let id = world.app.ledger.incidents(true, 10).await.unwrap()[0].id;
+    let page = ann.get(&format!("/incidents/{id}")).await.text;
+    assert!(page.contains(&format!("data-events=\"/events?incident={id}\"")), "{page}");
+    let mut live = ann.events(&format!("incident={id}")).await;
+    let first = live.until("itself", |html| html.contains("Sick")).await;
+    assert!(
+        first.starts_with("<div id=\"live\" data-live>") && page.contains("<div id=\"live\" data-live>"),
+        "{first}"
+    );
+    assert!(!first.contains(HOSTILE));
+    let bob: Actor = "console:bob".parse().unwrap();
+    person::act(&world.app, &bob, id, &person::Deed::Take, Timestamp::now()).await.unwrap();
+    live.until("who has it", |html| html.contains("bob took it over")).await;
+    alert(&world, began, true).await;
+    live.until("its end", |html| html.contains("Nothing any more")).await;
+    let both = HttpRequest::get(format!("/events?room=ops&incident={id}"));
+    assert_eq!(ann.send(both, Body::empty()).await.status(), StatusCode::BAD_REQUEST);
 }

@@ -10,14 +10,17 @@ use super::{
     problem::Problem,
     session::Viewer,
 };
-use crate::{app::App, command, healing};
+use crate::{app::App, card::Card, command, healing};
 use axum::{
     extract::{Path, Query, State},
     response::{IntoResponse, Redirect, Response},
 };
-use heal::incident::{Handling, Incident};
+use heal::{
+    event::Event,
+    incident::{Handling, Incident, Trouble},
+};
 use jiff::{SignedDuration, Timestamp};
-use ledger::{IncidentId, RequestId};
+use ledger::{IncidentId, LedgerError, RequestId, RequestView};
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -93,21 +96,48 @@ pub(super) async fn one(
         let full = found.first().ok_or(NO_SUCH)?;
         return Ok(Redirect::to(&format!("/incidents/{full}")).into_response());
     };
-    let now = Timestamp::now();
-    let stored = app.ledger.incident(id).await?.ok_or(NO_SUCH)?;
+    // Before reading, so that what changes while we read is drawn again and not missed.
+    let since = Timestamp::now();
+    let shown = read(&app, id, since).await?.ok_or(NO_SUCH)?;
+    let main = html! {
+        h1 { "Incident " code { (id.short()) } }
+        div data-events={ "/events?incident=" (id) } data-since=(since.as_microsecond()) { (live(&app, &viewer, &shown)) }
+    };
+    Ok(page(&format!("Incident {}", id.short()), Here::Incidents, &viewer, main).into_response())
+}
+
+/// All that the page shows of an incident.
+#[derive(PartialEq)]
+pub(super) struct Shown {
+    card: Card,
+    incident: Incident,
+    handling: Handling,
+    troubles: Vec<(Trouble, Event)>,
+    asked: Vec<RequestView>,
+}
+
+/// None: there is no such incident.
+pub(super) async fn read(app: &App, id: IncidentId, now: Timestamp) -> Result<Option<Shown>, LedgerError> {
+    let Some(stored) = app.ledger.incident(id).await? else { return Ok(None) };
     let (incident, handling) = healing::known::incident(&stored)?;
-    let live = healing::person::card(&app, id, now).await?.ok_or(NO_SUCH)?;
+    let Some(card) = healing::person::card(app, id, now).await? else { return Ok(None) };
     let troubles = healing::known::troubles(app.ledger.troubles(id).await?)?;
     let mut asked = Vec::new();
     for healing in &incident.healings {
         asked.extend(app.ledger.view(RequestId(healing.request)).await?);
     }
+    Ok(Some(Shown { card, incident, handling, troubles, asked }))
+}
+
+/// The part of it that is replaced when something changes.
+pub(super) fn live(app: &App, viewer: &Viewer, shown: &Shown) -> Markup {
     let room = app.config.console_rooms().next().map(|room| room.name().to_string()).unwrap_or_default();
     let clicks = Clicks { csrf: viewer.csrf.clone(), room, from: "incident" };
-    let main = html! {
-        h1 { "Incident " code { (id.short()) } }
-        (card(&live, &clicks, None))
-        (drawn::incident(&incident, &handling, &troubles, &asked))
-    };
-    Ok(page(&format!("Incident {}", id.short()), Here::Incidents, &viewer, main).into_response())
+    let Shown { card: drawn, incident, handling, troubles, asked } = shown;
+    html! {
+        div id="live" data-live {
+            (card(drawn, &clicks, None))
+            (drawn::incident(incident, handling, troubles, asked))
+        }
+    }
 }

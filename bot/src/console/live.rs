@@ -3,6 +3,7 @@
 
 use super::{
     draw::{card::Clicks, message, message::Reader},
+    incidents,
     problem::Problem,
     requests,
     session::Viewer,
@@ -18,7 +19,7 @@ use axum::{
     },
 };
 use jiff::{SignedDuration, Timestamp};
-use ledger::{LedgerError, Place, RequestId, RoomMessage, Wake};
+use ledger::{IncidentId, LedgerError, Place, RequestId, RoomMessage, Wake};
 use serde::Deserialize;
 use serde_json::json;
 use std::{
@@ -40,6 +41,8 @@ const STREAMS: usize = 12;
 const LOOK_BACK: SignedDuration = SignedDuration::from_secs(60);
 /// Changes drawn after a gap at most; who was away for longer reloads.
 const CATCH_UP: u32 = 200;
+/// That something happened to an incident does not say to which; so many wakes are one look.
+const TOGETHER: Duration = Duration::from_millis(300);
 
 /// Counts open streams per person.
 #[derive(Debug, Default)]
@@ -80,11 +83,12 @@ impl Drop for Seat {
 pub(super) struct Subject {
     room: Option<String>,
     request: Option<RequestId>,
+    incident: Option<IncidentId>,
     /// Microseconds since 1970 of the newest change the page has.
     since: Option<i64>,
 }
 
-/// `GET /events?room=ops&since=...` or `GET /events?request=...&since=...`.
+/// `GET /events?room=ops&since=...`, or `request=...` or `incident=...` in place of the room.
 pub(super) async fn events(
     State(app): State<App>,
     Extension(streams): Extension<Arc<Streams>>,
@@ -92,10 +96,11 @@ pub(super) async fn events(
     headers: HeaderMap,
     Query(subject): Query<Subject>,
 ) -> Result<Response, Problem> {
-    let watched = match (&subject.room, subject.request) {
-        (Some(room), None) => Watched::Room(super::room::place(&app, room)?),
-        (None, Some(request)) => Watched::Request(request),
-        _ => return Err(Problem::Bad("say what to watch: ?room= or ?request=".into())),
+    let watched = match (&subject.room, subject.request, subject.incident) {
+        (Some(room), None, None) => Watched::Room(super::room::place(&app, room)?),
+        (None, Some(request), None) => Watched::Request(request),
+        (None, None, Some(incident)) => Watched::Incident(incident),
+        _ => return Err(Problem::Bad("say what to watch: ?room=, ?request= or ?incident=".into())),
     };
     let seat =
         streams.seat(&viewer.name).ok_or(Problem::TooMany("You have too many pages open; close some."))?;
@@ -105,7 +110,8 @@ pub(super) async fn events(
     // Subscribe before reading, so that nothing falls in between.
     let wakes = app.wakes.subscribe();
     let (out, events) = mpsc::channel(16);
-    let feed = Feed { app, viewer, watched, seen: seen.unwrap_or_else(Timestamp::now), wakes, out };
+    let seen = seen.unwrap_or_else(Timestamp::now);
+    let feed = Feed { app, viewer, watched, seen, shown: None, wakes, out };
     tokio::spawn(async move {
         feed.run().await;
         drop(seat);
@@ -120,6 +126,7 @@ pub(super) async fn events(
 enum Watched {
     Room(Place),
     Request(RequestId),
+    Incident(IncidentId),
 }
 
 struct Feed {
@@ -127,6 +134,8 @@ struct Feed {
     viewer: Viewer,
     watched: Watched,
     seen: Timestamp,
+    /// Of an incident, what was drawn last.
+    shown: Option<incidents::Shown>,
     wakes: broadcast::Receiver<Wake>,
     out: mpsc::Sender<Result<Event, Infallible>>,
 }
@@ -165,6 +174,12 @@ impl Feed {
                 Some(Changed::Anything) => self.catch_up().await?,
                 Some(Changed::Messages(ids)) => self.messages(ids).await?,
                 Some(Changed::Request) => self.request().await?,
+                Some(Changed::Incident) => {
+                    tokio::time::sleep(TOGETHER).await;
+                    // Before reading, so that nothing falls in between.
+                    self.wakes = self.wakes.resubscribe();
+                    self.incident().await?
+                }
             };
             if sent.is_err() || self.app.gate.who(&self.viewer.actor).await?.is_err() {
                 return Ok(());
@@ -186,6 +201,7 @@ impl Feed {
                 (Ok(Wake::Request(changed)), Watched::Request(mine)) if changed == *mine => {
                     return Some(Changed::Request);
                 }
+                (Ok(Wake::Event | Wake::Card), Watched::Incident(_)) => return Some(Changed::Incident),
                 (Ok(_), _) => {}
             }
             wake = match self.wakes.try_recv() {
@@ -200,6 +216,7 @@ impl Feed {
     async fn catch_up(&mut self) -> Result<Result<(), Gone>, LedgerError> {
         match &self.watched {
             Watched::Request(_) => self.request().await,
+            Watched::Incident(_) => self.incident().await,
             Watched::Room(place) => {
                 let since = self.seen.saturating_sub(LOOK_BACK).unwrap_or(self.seen);
                 let missed = self.app.ledger.room_changed(place, &self.viewer.actor, since, CATCH_UP).await?;
@@ -236,6 +253,16 @@ impl Feed {
         Ok(self.draw(Timestamp::now(), html.into_string()).await)
     }
 
+    async fn incident(&mut self) -> Result<Result<(), Gone>, LedgerError> {
+        let Watched::Incident(id) = self.watched else { return Ok(Ok(())) };
+        let now = Timestamp::now();
+        let shown = incidents::read(&self.app, id, now).await?;
+        let Some(fresh) = shown.filter(|fresh| self.shown.as_ref() != Some(fresh)) else { return Ok(Ok(())) };
+        let html = incidents::live(&self.app, &self.viewer, &fresh);
+        self.shown = Some(fresh);
+        Ok(self.draw(now, html.into_string()).await)
+    }
+
     async fn draw(&mut self, at: Timestamp, html: String) -> Result<(), Gone> {
         self.seen = self.seen.max(at);
         let data = json!({ "html": html }).to_string();
@@ -248,6 +275,7 @@ enum Changed {
     Anything,
     Messages(BTreeSet<i64>),
     Request,
+    Incident,
 }
 
 /// When a message last changed.
