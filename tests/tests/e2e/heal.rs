@@ -484,8 +484,8 @@ async fn a_real_prometheus_finds_a_bad_release(alone: bool) {
 /// The issue's two rules, as they are written there.
 const ISSUE: &str = include_str!("../../../heal/examples/issue.heal");
 
-#[tokio::test]
-async fn the_issues_short_rule_rotates_logs_in_the_pod_and_runs_the_cleaner() {
+/// A world that is told events and has these rules, a workload `checkout` with logs to rotate, and the job that cleans.
+async fn world_of_the_issue(rules: &str, policy: Option<String>) -> Option<World> {
     let platforms = Platforms {
         config: format!(
             "{}\n[[intake]]\nname = \"events\"\nkind = \"cloudevents\"\ntoken_file = \"hook.token\"\ncluster = \"test\"\n",
@@ -496,17 +496,20 @@ async fn the_issues_short_rule_rotates_logs_in_the_pod_and_runs_the_cleaner() {
     let mut world = World::among(platforms).await.expect("a world");
     if !world.cluster.is_practice() {
         println!("skipped: what commands in containers answer can be set on a practice cluster only");
-        return;
+        return None;
     }
     std::fs::write(world.folder().join("hook.token"), hook::TOKEN).expect("a token");
     std::fs::create_dir(world.folder().join("rules")).expect("a folder");
-    std::fs::write(world.folder().join("rules/issue.heal"), ISSUE).expect("rules");
+    std::fs::write(world.folder().join("rules/issue.heal"), rules).expect("rules");
+    if let Some(policy) = policy {
+        std::fs::write(world.folder().join("policy.toml"), policy).expect("a policy");
+    }
     world.start().await.expect("a replica");
     world.cluster.deployment("checkout", 1).await.expect("a deployment");
     world.cluster.ready("Deployment", "checkout", 1).await;
-    let namespace = world.cluster.namespace.clone();
     let job = json!({"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "clean", "image": "clean:1"}]}}});
-    let cleaner = json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "log-cleaner-job", "namespace": namespace},
+    let cleaner = json!({"apiVersion": "batch/v1", "kind": "CronJob",
+        "metadata": {"name": "log-cleaner-job", "namespace": world.cluster.namespace},
         "spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": job}}});
     world.cluster.create(cleaner).await.expect("a cron job");
     let listing = "7 9000 1700000000 ./app.log\n8 900 1690000000 ./app.log.1.gz\n";
@@ -515,9 +518,12 @@ async fn the_issues_short_rule_rotates_logs_in_the_pod_and_runs_the_cleaner() {
         {"contains": "stat -c '%i %s %Y %n'", "answer": {"stdout": listing}},
     ]);
     world.cluster.programs(programs).await.expect("programs");
+    Some(world)
+}
 
+async fn tell_disk_full(world: &World) {
     let event = json!({"specversion": "1.0", "id": "1", "source": "node-agent", "type": "disk_full",
-        "data": {"namespace": namespace, "deployment": "checkout", "severity": "critical"}});
+        "data": {"namespace": world.cluster.namespace, "deployment": "checkout", "severity": "critical"}});
     let posted = reqwest::Client::new()
         .post(format!("{}/hook/cloudevents/events", world.replicas[0].base))
         .bearer_auth(hook::TOKEN)
@@ -527,7 +533,22 @@ async fn the_issues_short_rule_rotates_logs_in_the_pod_and_runs_the_cleaner() {
         .await
         .expect("an answer");
     assert_eq!(posted.status().as_u16(), 200, "{:?}", posted.text().await);
+}
 
+/// The logs were rotated once, and the cleaner runs.
+async fn cleaned(world: &World) {
+    incident(world, "the healing to have helped", |doc| doc["healings"][0]["result"] == "effective").await;
+    let effects = world.cluster.effects();
+    let kinds: Vec<&str> = effects.iter().map(|effect| effect.resource.as_str()).collect();
+    assert!(kinds.contains(&"jobs.batch"), "{kinds:?}");
+    let rotated = effects.iter().filter(|effect| effect.body.to_string().contains("rotate")).count();
+    assert_eq!(rotated, 1, "{effects:?}");
+}
+
+#[tokio::test]
+async fn the_issues_short_rule_rotates_logs_in_the_pod_and_runs_the_cleaner() {
+    let Some(world) = world_of_the_issue(ISSUE, None).await else { return };
+    tell_disk_full(&world).await;
     // Machines of tests have no /data, so `df` has no answer: a person must agree, to each step.
     for (action, name) in [("rotate-logs", "checkout"), ("run-job", "log-cleaner-job")] {
         let asked = wait::until(action, WITHIN, || async {
@@ -546,10 +567,81 @@ async fn the_issues_short_rule_rotates_logs_in_the_pod_and_runs_the_cleaner() {
         })
         .await;
     }
-    incident(&world, "the healing to have helped", |doc| doc["healings"][0]["result"] == "effective").await;
-    let effects = world.cluster.effects();
-    let kinds: Vec<&str> = effects.iter().map(|effect| effect.resource.as_str()).collect();
-    assert!(kinds.contains(&"jobs.batch"), "{kinds:?}");
-    let rotated = effects.iter().filter(|effect| effect.body.to_string().contains("rotate")).count();
-    assert_eq!(rotated, 1, "{effects:?}");
+    cleaned(&world).await;
+}
+
+/// The issue's rule but for one thing: a full /data cannot be had here without mounting one, so the table that `df -h /data` would print comes
+/// from `printf`, in the sandbox, and is read as it would be. The real `df` is asked beside it, about the sandbox's own /tmp.
+#[tokio::test]
+async fn the_issues_short_rule_runs_alone_when_the_disk_is_seen_to_be_full_and_not_when_it_is_not() {
+    let short = ISSUE.split_once("on event \"disk_full\"").expect("the short rule").1;
+    let rule = |full: u32| {
+        let table = format!(
+            r#"printf '%s\n' 'Filesystem      Size  Used Avail Use% Mounted on' '/dev/vdb        100G   {full}G    3G  {full}% /data'"#
+        );
+        let own = r#"exec "df -h /tmp" -> parse("Use%: ([0-9]+)%") < 50"#;
+        let rule =
+            short.replacen("df -h /data", &table, 1).replacen("  then [", &format!("  {own}\n  then ["), 1);
+        assert!(rule.contains("-> parse(\"Use%: ([0-9]+)%\") > 95"), "{rule}");
+        format!("on event \"disk_full\"{rule}")
+    };
+    let Some(world) = world_of_the_issue(&rule(95), Some(hook::unattended())).await else { return };
+    tell_disk_full(&world).await;
+    let why = wait::until("what the rule found", WITHIN, || async {
+        let stored = world.ledger.incidents(true, 1).await.ok()?.pop()?;
+        stored.handling["note"].as_str().or(stored.handling["rests"].as_str()).map(String::from)
+    })
+    .await;
+    assert!(requests(&world).await.is_empty(), "95 is not more than 95: {why}");
+    drop(world);
+
+    let Some(world) = world_of_the_issue(&rule(97), Some(hook::unattended())).await else { return };
+    tell_disk_full(&world).await;
+    cleaned(&world).await;
+    let requests = requests(&world).await;
+    let mut actions: Vec<&str> = requests.iter().map(|one| one.ask.action.as_str()).collect();
+    actions.sort_unstable();
+    assert_eq!(actions, ["rotate-logs", "run-job"]);
+    for one in requests {
+        assert_eq!((one.state, &one.ask.with_person), (RequestState::Succeeded, &None), "{}", one.ask.line);
+        assert!(world.ledger.view(one.id).await.expect("a view").expect("it").votes.is_empty());
+    }
+    let ran = kinds(&world).await.iter().filter(|kind| *kind == "script.ran").count();
+    assert!(ran >= 2, "both commands ran in the sandbox: {ran}");
+}
+
+/// Its image is not there, so its request is taken back.
+const WRONG: &str = r#"
+rule "wrong image" {
+  on alert "Old"
+  then [ set_image(workload, container: "app", image: "registry.example/missing:1") ]
+  verify within 30s { alert resolved }
+  else [ notify("console:alerts", "it did not work") ]
+}
+"#;
+
+#[tokio::test]
+async fn figures_tell_what_was_rolled_back() {
+    let mut world = world(0).await;
+    std::fs::write(world.folder().join("rules/shop.heal"), WRONG).expect("rules");
+    std::fs::write(world.folder().join("policy.toml"), hook::unattended()).expect("a policy");
+    world.start().await.expect("a replica");
+    world.cluster.deployment("checkout", 1).await.expect("a deployment");
+    world.cluster.ready("Deployment", "checkout", 1).await;
+    let labels = about_a_pod(&world, "Old", "critical").await;
+    hook(&world).tell(&[alert(labels, Timestamp::now(), None)]).await.expect("an answer");
+    request_in(&world, RequestState::RolledBack).await;
+    incident(&world, "the healing to have ended", |doc| doc["healings"][0]["result"] == "ineffective").await;
+    let told = world.api("bob").ask("stats-1", "stats --days 1").await.expect("an answer");
+    let table = &told["card"]["table"];
+    let column = |name: &str| {
+        let header = table["header"].as_array().and_then(|header| header.iter().position(|one| one == name));
+        table["rows"][0][header.unwrap_or_else(|| panic!("no {name}: {told}"))].clone()
+    };
+    assert_eq!(
+        (column("rule"), column("did not"), column("rolled back")),
+        (json!("wrong image"), json!("1"), json!("1"))
+    );
+    let console = Console::sign_in(&world.replicas[0].base, &token("bob")).await.expect("a console");
+    assert!(console.page("/incidents").await.expect("a page").contains("rolled back"));
 }
