@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use std::{fs, time::Duration};
 use tests::{
     cluster::deployment,
-    hook, wait,
+    hook,
+    proxy::{Side, Trap},
+    wait,
     world::{Platforms, World},
 };
 
@@ -178,4 +180,39 @@ async fn who_stops_watching_a_cluster_leaves_no_incident_open_for_ever() {
     world.start().await.expect("a replica");
     let ended = incident(&world, "first", "to end", |doc| !is_open(doc)).await;
     assert_eq!((ended.id, &ended.doc["end"]), (found.id, &json!("itself")));
+}
+
+#[tokio::test]
+async fn a_death_while_a_cluster_tells_of_its_trouble_loses_nothing_and_counts_nothing_twice() {
+    let mut world = world(1).await;
+    if !world.cluster.is_practice() {
+        return println!("skipped: it would leave too much on a real cluster");
+    }
+    for (name, side) in [("before", Side::Before), ("after", Side::After)] {
+        let trap = || Trap { label: "event.receive".into(), side, skip: 0 };
+        world.proxy.arm(trap());
+        broken(&world, name).await.expect("a deployment");
+        die(&mut world, "telling that it began").await;
+        let opened = incident(&world, name, "to open", is_open).await;
+        world.proxy.arm(trap());
+        mend(&world, name).await;
+        die(&mut world, "telling that it is over").await;
+        let ended = incident(&world, name, "to end", |doc| !is_open(doc)).await;
+        assert_eq!(ended.id, opened.id);
+        assert_eq!(
+            (&ended.doc["end"], &ended.doc["troubles"]),
+            (&json!("itself"), &json!(1)),
+            "{}",
+            ended.doc
+        );
+    }
+    assert_eq!(world.ledger.incidents(false, 50).await.expect("incidents").len(), 2, "each once");
+}
+
+/// The replica dies at the trap, and another one takes its place.
+async fn die(world: &mut World, at: &str) {
+    wait::until(&format!("a death while {at}"), WITHIN, || async { world.proxy.sprung().then_some(()) })
+        .await;
+    assert!(world.proxy.disarm());
+    world.replace_the_dead().await.expect("a new replica");
 }
