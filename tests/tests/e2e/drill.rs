@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use std::{fs, time::Duration};
 use tests::{
     console::Console,
-    hook, process, wait,
+    hook, process,
+    proxy::{Side, Trap},
+    wait,
     world::{Platforms, World, token},
 };
 use tokio::process::Command;
@@ -135,4 +137,40 @@ async fn faults_of_machines_and_of_the_api_server_are_noticed_and_given_back() {
     let wrong =
         ann.ask("wrong", "drill slow-api deploy/checkout -c test -n shop").await.expect_err("a refusal");
     assert!(wrong.to_string().contains("ns/kube-system"), "{wrong}");
+}
+
+#[tokio::test]
+async fn a_drill_whose_replica_dies_is_given_back_by_the_next_one_and_reported_once() {
+    let mut world = world().await;
+    if !world.cluster.is_practice() {
+        return println!("skipped: a real cluster cannot stage it");
+    }
+    let line = "drill node-not-ready node/node-1 --for 6s -c test";
+    let asked = world.api("ann").ask(line, line).await.expect("a request");
+    let id = asked["request"]["id"].as_str().expect("an id").to_string();
+    let is_ready = async |world: &World, status: &str| {
+        wait::until(&format!("Ready to be {status}"), WITHIN, || async {
+            let node = world.cluster.get("v1", "Node", "node-1").await;
+            let conditions = node["status"]["conditions"].as_array()?.clone();
+            conditions.iter().any(|one| one["type"] == "Ready" && one["status"] == status).then_some(())
+        })
+        .await
+    };
+    is_ready(&world, "Unknown").await;
+    // While the fault is there; then before and after its report is kept.
+    world.replicas[0].process.kill().await;
+    for side in [Side::Before, Side::After] {
+        world.replicas.clear();
+        world.proxy.arm(Trap { label: "drill.keep".into(), side, skip: 0 });
+        world.spawn().expect("a replica");
+        wait::until("a death with the report", WITHIN, || async { world.proxy.sprung().then_some(()) }).await;
+        assert!(world.proxy.disarm());
+        is_ready(&world, "True").await;
+    }
+    world.replicas.clear();
+    world.start().await.expect("a replica");
+    assert_eq!(report(&world, &id).await["outcome"], "given_back");
+    let pool = sqlx::PgPool::connect(&world.owner_url).await.expect("the owner");
+    let kept: i64 = sqlx::query_scalar("select count(*) from drill").fetch_one(&pool).await.expect("a count");
+    assert_eq!(kept, 1);
 }
