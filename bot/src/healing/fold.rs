@@ -1,49 +1,58 @@
 //! Events become troubles and incidents: in order, each once, by one replica at a time.
 
 use super::{Owners, actor, headline, json, read_json, rooms};
-use crate::{app::App, draw};
+use crate::app::App;
 use heal::{
     event::{Event, Fingerprint, State},
-    incident::{
-        Change, Damping, Group, Handling, Incident, IncidentId, Load, Storm, Thresholds, Trouble, Turn, file,
-    },
+    incident::{Change, Damping, Group, Handling, Incident, IncidentId, Thresholds, Trouble, file},
 };
 use jiff::Timestamp;
-use ledger::{Fold, FoldState, Folded, HealingEntry, IncidentRow, LedgerError, Place, TroubleRow, Wake};
+use ledger::{
+    Fold, FoldState, Folded, HealingEntry, IncidentRow, LedgerError, Place, TroubleRow, WaitingEvent, Wake,
+};
 use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, Instant},
 };
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast::error::RecvError, mpsc::UnboundedSender};
 
-/// Folded at once.
-const BATCH: u32 = 500;
+/// Folded at once. An incident is written once per batch, whatever the number of its events.
+const BATCH: u32 = 2000;
 /// The fallback when no wake arrives, and how often what comes and goes is looked at.
 const POLL: Duration = Duration::from_secs(1);
-/// How often it is looked whether a storm is over.
-const WEATHER: Duration = Duration::from_secs(10);
 
-/// Until the app stops.
-pub async fn work(app: App) {
+/// Until the app stops. Clusters of which something was heard go to the `weather`.
+pub async fn work(app: App, weather: UnboundedSender<String>) {
     let mut wakes = app.wakes.subscribe();
     let owners = Owners::default();
-    let mut looked = Instant::now();
+    let mut settled = Instant::now();
     while !app.stop.is_cancelled() {
-        match fold(&app, &owners, Timestamp::now()).await {
-            // There may be more.
-            Ok(BATCH) => continue,
-            Ok(_) => {}
+        let began = Instant::now();
+        let waiting = app.ledger.waiting_events(BATCH).await;
+        let folded = match waiting {
+            Ok(waiting) if waiting.is_empty() && settled.elapsed() < POLL => Ok(None),
+            Ok(waiting) => {
+                settled = began;
+                fold_batch(&app, &owners, waiting, Timestamp::now()).await.map(Some)
+            }
+            Err(error) => Err(error),
+        };
+        match folded {
+            Ok(Some(Batch { events, clusters })) => {
+                for cluster in clusters {
+                    let _ = weather.send(cluster);
+                }
+                if events == BATCH {
+                    // A flood: whoever sends it must be answered meanwhile.
+                    tokio::time::sleep(began.elapsed()).await;
+                    continue;
+                }
+            }
+            Ok(None) => {}
             Err(error) => {
                 tracing::warn!(%error, "could not fold events; they are kept");
                 tokio::time::sleep(POLL).await;
-            }
-        }
-        if looked.elapsed() > WEATHER {
-            looked = Instant::now();
-            match app.ledger.troubled_clusters().await {
-                Ok(clusters) => look_at_all(&app, clusters).await,
-                Err(error) => tracing::warn!(%error, "could not look at the weather"),
             }
         }
         let woken = async {
@@ -63,9 +72,26 @@ pub async fn work(app: App) {
     }
 }
 
-/// One batch; returns how many events it had.
-pub async fn fold(app: &App, owners: &Owners, now: Timestamp) -> Result<u32, LedgerError> {
-    let waiting = app.ledger.waiting_events(BATCH).await?;
+/// What one batch was about.
+#[derive(Default)]
+pub struct Batch {
+    /// How many events it had.
+    pub events: u32,
+    /// Where they were.
+    pub clusters: BTreeSet<String>,
+}
+
+/// What waits, at most one batch.
+pub async fn fold(app: &App, owners: &Owners, now: Timestamp) -> Result<Batch, LedgerError> {
+    fold_batch(app, owners, app.ledger.waiting_events(BATCH).await?, now).await
+}
+
+async fn fold_batch(
+    app: &App,
+    owners: &Owners,
+    waiting: Vec<WaitingEvent>,
+    now: Timestamp,
+) -> Result<Batch, LedgerError> {
     let count = waiting.len() as u32;
     let mut fold = Fold::default();
     let mut events = HashMap::new();
@@ -94,15 +120,8 @@ pub async fn fold(app: &App, owners: &Owners, now: Timestamp) -> Result<u32, Led
         .ledger
         .fold_events(&fold, now, |state| fold_all(state, &events, &Damping::default(), now, &shown))
         .await?;
-    if !done {
-        // Another replica is at it.
-        return Ok(0);
-    }
-    if count > 0 {
-        look_at_all(app, clusters).await;
-        let _ = app.wakes.send(Wake::Event);
-    }
-    Ok(count)
+    // Else another replica is at it.
+    Ok(if done { Batch { events: count, clusters } } else { Batch::default() })
 }
 
 /// The key under which only one incident is open.
@@ -291,46 +310,4 @@ impl Book {
         touched.began |= change == Change::Began;
         self.troubles.insert(trouble.fingerprint, trouble);
     }
-}
-
-async fn look_at_all(app: &App, clusters: impl IntoIterator<Item = String>) {
-    for cluster in clusters {
-        if let Err(error) = look(app, &cluster, Timestamp::now()).await {
-            tracing::warn!(%error, cluster, "could not look at the weather");
-        }
-    }
-}
-
-/// Whether it storms in a cluster (G9); people hear when that changes.
-pub async fn look(app: &App, cluster: &str, now: Timestamp) -> Result<Storm, LedgerError> {
-    let (storm, turn) = app
-        .ledger
-        .change_storm(cluster, now, |doc, open, arrivals| {
-            let storm: Storm = doc.map(|doc| read_json("read a storm", doc)).transpose()?.unwrap_or_default();
-            let load = Load { unhealthy: open as usize, workloads: 0, arrivals: arrivals as usize };
-            let (after, turn) = storm.look(load, now, &Thresholds::default());
-            let rages = !after.allows_acting_alone();
-            let kind = match turn {
-                Turn::None => None,
-                Turn::Begins => Some("storm.began"),
-                Turn::Ends => Some("storm.ended"),
-            };
-            let entry = kind.map(|kind| HealingEntry {
-                kind,
-                actor: "petrel".into(),
-                request: None,
-                body: json!({ "cluster": cluster, "open": open, "arrivals": arrivals }),
-            });
-            let written = (after != storm).then(|| (json(&after), rages, entry));
-            Ok::<_, LedgerError>((written, (after, turn)))
-        })
-        .await?;
-    if turn != Turn::None {
-        let card = draw::storm(cluster, &app.labels(cluster), turn == Turn::Begins);
-        for room in rooms(app, Some(cluster)) {
-            let key = format!("storm:{cluster}:{turn:?}:{}:{room}", now.as_microsecond());
-            app.ledger.say(&key, &room, None, &draw::json(&card)).await?;
-        }
-    }
-    Ok(storm)
 }

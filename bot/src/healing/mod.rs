@@ -1,4 +1,4 @@
-//! The shell around the pure crate `heal`: events are folded into incidents ([`fold`]), and something is done about incidents
+//! The shell around the pure crate `heal`: events are folded into incidents ([`fold`]), it is looked whether it storms ([`weather`]), and something is done about incidents
 //! ([`steward`]): conditions are asked ([`condition`]), it is decided ([`decide`]), requests go through the gate (`step.rs`,
 //! in the words of `typed.rs`), and what follows from their ends is written (`outcome.rs`).
 //! People take incidents over, silence them and unblock rules ([`person`]).
@@ -18,6 +18,7 @@ mod rules;
 mod step;
 pub mod steward;
 mod typed;
+pub mod weather;
 
 pub use owners::Owners;
 pub use rules::{RulesError, RulesHandle, catalogue, read};
@@ -29,7 +30,9 @@ use tokio_util::task::TaskTracker;
 
 /// Starts the workers of one replica.
 pub fn start(app: &App, tasks: &TaskTracker) {
-    tasks.spawn(fold::work(app.clone()));
+    let (heard, clusters) = tokio::sync::mpsc::unbounded_channel();
+    tasks.spawn(fold::work(app.clone(), heard));
+    tasks.spawn(weather::work(app.clone(), clusters));
     tasks.spawn(steward::work(app.clone()));
     let (rules, stop) = (app.rules.clone(), app.stop.clone());
     tasks.spawn(async move { rules.watch(stop).await });

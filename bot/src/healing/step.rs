@@ -23,15 +23,17 @@ use ledger::{Ask, Decision, IncidentId, LedgerError, Person, RequestId, RequestS
 /// How often it is looked whether something helped.
 const LOOK: SignedDuration = SignedDuration::from_secs(2);
 
-/// Does what the course's task says. True: there is something to do at once.
+/// Does what the course's task says; nothing has been done about one that `is_new`. True: there is something to do at once.
 pub async fn take(
     app: &App,
     id: IncidentId,
     incident: &Incident,
     course: &Course,
+    is_new: bool,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
     match course.task {
+        Task::Ask { request } if is_new => ask(app, id, incident, course, RequestId(request), now).await,
         Task::Ask { request } => match app.ledger.view(RequestId(request)).await? {
             None => ask(app, id, incident, course, RequestId(request), now).await,
             Some(view) => follow(app, id, incident, course, &view, now).await,

@@ -58,7 +58,7 @@ pub async fn work(app: App) {
         let woken = async {
             loop {
                 match wakes.recv().await {
-                    Ok(Wake::Event | Wake::Lost) | Err(RecvError::Lagged(_)) => break,
+                    Ok(Wake::Incident | Wake::Lost) | Err(RecvError::Lagged(_)) => break,
                     Ok(_) => {}
                     Err(RecvError::Closed) => std::future::pending().await,
                 }
@@ -80,6 +80,7 @@ pub async fn work(app: App) {
 
 /// Everything that can be done about it at this moment.
 pub async fn look_after(app: &App, mut stored: StoredIncident, now: Timestamp) -> Result<(), LedgerError> {
+    let mut is_new = false;
     for _ in 0..TASKS {
         let id = stored.id;
         let (incident, handling) = known::incident(&stored)?;
@@ -87,8 +88,11 @@ pub async fn look_after(app: &App, mut stored: StoredIncident, now: Timestamp) -
             return Ok(());
         }
         let goes_on = match &handling.course {
-            None => consider(app, id, now).await?,
-            Some(course) => step::take(app, id, &incident, course, now).await?,
+            None => {
+                is_new = consider(app, id, now).await?;
+                is_new
+            }
+            Some(course) => step::take(app, id, &incident, course, std::mem::take(&mut is_new), now).await?,
         };
         if !goes_on {
             return Ok(());

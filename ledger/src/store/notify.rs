@@ -33,8 +33,10 @@ pub enum Wake {
     Request(RequestId),
     /// A person called off a request that is at work.
     Cancelled(RequestId),
-    /// An event came in, something was done about an incident, or a request that an alert made changed.
+    /// An event came in.
     Event,
+    /// There is something new of an incident: events, what somebody has done about it, or its request changed.
+    Incident,
     /// The connection was lost for a while; anything may have happened.
     Lost,
 }
@@ -48,6 +50,7 @@ impl Wake {
             Wake::Request(id) => format!("request {id}"),
             Wake::Cancelled(id) => format!("cancelled {id}"),
             Wake::Event => "event".into(),
+            Wake::Incident => "incident".into(),
             Wake::Lost => "lost".into(),
         }
     }
@@ -63,6 +66,7 @@ impl Wake {
             "run" => vec![Wake::Run],
             "card" => vec![Wake::Card],
             "event" => vec![Wake::Event],
+            "incident" => vec![Wake::Incident],
             "cancelled" => rest.parse().map(|id| vec![Wake::Cancelled(id)]).unwrap_or_default(),
             "request" => rest.parse().map(|id| vec![Wake::Card, Wake::Request(id)]).unwrap_or_default(),
             "room" => room().into_iter().collect(),

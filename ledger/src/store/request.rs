@@ -170,7 +170,7 @@ impl Ledger {
         }
         // An incident may wait for it.
         if request.ask.actor.kind() == "alert" {
-            self.wake(Wake::Event);
+            self.wake(Wake::Incident);
         }
     }
 }

@@ -59,7 +59,7 @@ impl Ledger {
             write_change(&mut tx, id, &place, cluster.as_deref(), &change, now).await?;
             tx.commit().await.map_err(wrong)?;
             self.wake(Wake::Card);
-            self.wake(Wake::Event);
+            self.wake(Wake::Incident);
         }
         Ok(Some(outcome))
     }
@@ -102,7 +102,7 @@ impl Ledger {
             .await
             .map_err(wrong)?;
             tx.commit().await.map_err(wrong)?;
-            self.wake(Wake::Event);
+            self.wake(Wake::Incident);
         }
         Ok(Some(outcome))
     }

@@ -75,6 +75,7 @@ impl Ledger {
         tx.commit().await.map_err(wrong)?;
         if cards {
             self.wake(Wake::Card);
+            self.wake(Wake::Incident);
         }
         Ok(true)
     }
