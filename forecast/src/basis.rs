@@ -68,6 +68,58 @@ impl Harmonics {
         Harmonics { period, circle, orders }
     }
 
+    /// The products of one period of values with all columns. A cosine is the same before and behind the middle, a sine the
+    /// opposite, so both halves are looked at together.
+    fn project(&self, folded: &[f64], products: &mut Vec<f64>) {
+        let behind = folded[1..].iter().rev();
+        let pairs: Vec<(f64, f64)> =
+            folded[1..].iter().zip(behind).take((self.period - 1) / 2).map(|(a, b)| (a + b, a - b)).collect();
+        for &order in &self.orders {
+            let (mut cosine, mut sine, mut place) = (folded[0], 0.0, order);
+            for (sum, difference) in &pairs {
+                let (cos, sin) = self.circle[place];
+                cosine += sum * cos;
+                sine += difference * sin;
+                place += order;
+                if place >= self.period {
+                    place -= self.period;
+                }
+            }
+            if self.period % 2 == 0 {
+                cosine += folded[self.period / 2] * self.circle[place].0;
+            }
+            products.push(cosine);
+            if 2 * order < self.period {
+                products.push(sine);
+            }
+        }
+    }
+
+    /// One period of the sum of all columns, each with its coefficient; the halves together here as well.
+    fn profile<'a>(&self, coefficients: &mut impl Iterator<Item = &'a f64>) -> Vec<f64> {
+        let mut halves = vec![(0.0, 0.0); self.period / 2 + 1];
+        for &order in &self.orders {
+            let cosine = coefficients.next().copied().unwrap_or_default();
+            let sine = if 2 * order < self.period { coefficients.next().copied() } else { None };
+            let (sine, mut place) = (sine.unwrap_or_default(), 0);
+            for (same, opposite) in &mut halves {
+                let (cos, sin) = self.circle[place];
+                *same += cosine * cos;
+                *opposite += sine * sin;
+                place += order;
+                if place >= self.period {
+                    place -= self.period;
+                }
+            }
+        }
+        let mut profile = vec![0.0; self.period];
+        for (k, (same, opposite)) in halves.into_iter().enumerate() {
+            profile[(self.period - k) % self.period] = same - opposite;
+            profile[k] = same + opposite;
+        }
+        profile
+    }
+
     /// Order and whether it is the sine, which at half the period is zero everywhere.
     fn columns(&self) -> impl Iterator<Item = (usize, bool)> + '_ {
         let both = self.orders.iter().flat_map(|&order| [(order, false), (order, true)]);
@@ -137,22 +189,7 @@ impl Basis {
             for chunk in values.chunks(season.period) {
                 folded.iter_mut().zip(chunk).for_each(|(f, v)| *f += v);
             }
-            for &order in &season.orders {
-                let (mut cosine, mut sine, mut place) = (0.0, 0.0, 0);
-                for f in &folded {
-                    let (cos, sin) = season.circle[place];
-                    cosine += f * cos;
-                    sine += f * sin;
-                    place += order;
-                    if place >= season.period {
-                        place -= season.period;
-                    }
-                }
-                fixed.push(cosine);
-                if 2 * order < season.period {
-                    fixed.push(sine);
-                }
-            }
+            season.project(&folded, fixed);
         }
     }
 
@@ -178,27 +215,16 @@ impl Basis {
     pub fn structure(&self, base: &[f64], turns: &[f64], damping: f64) -> Structure {
         let n = self.length as f64;
         let mut coefficients = base[2..].iter();
-        let mut profile_of = |season: &Harmonics| {
-            let mut profile = vec![0.0; season.period];
-            for ((order, sine), size) in season.columns().zip(&mut coefficients) {
-                let mut place = 0;
-                for p in &mut profile {
-                    let (cos, sin) = season.circle[place];
-                    *p += size * if sine { sin } else { cos };
-                    place += order;
-                    if place >= season.period {
-                        place -= season.period;
-                    }
-                }
-            }
-            (season.period, profile)
-        };
         Structure {
             length: self.length,
             level: base[0],
             slope: base[1] / n,
             turns: self.knots.iter().zip(turns).filter(|t| *t.1 != 0.0).map(|(&k, t)| (k, t / n)).collect(),
-            profiles: self.seasons.iter().map(&mut profile_of).collect(),
+            profiles: self
+                .seasons
+                .iter()
+                .map(|season| (season.period, season.profile(&mut coefficients)))
+                .collect(),
             damping,
         }
     }
