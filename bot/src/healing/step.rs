@@ -33,11 +33,14 @@ pub async fn take(
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
     match course.task {
-        Task::Ask { request } if is_new => ask(app, id, incident, course, RequestId(request), now).await,
-        Task::Ask { request } => match app.ledger.view(RequestId(request)).await? {
-            None => ask(app, id, incident, course, RequestId(request), now).await,
-            Some(view) => follow(app, id, incident, course, &view, now).await,
-        },
+        Task::Ask { request } => {
+            let request = RequestId(request);
+            let view = if is_new { None } else { app.ledger.view(request).await? };
+            match view {
+                None => Box::pin(ask(app, id, incident, course, request, now)).await,
+                Some(view) => follow(app, id, incident, course, &view, now).await,
+            }
+        }
         Task::Tell => move_on(app, id, course, Step::Tell, now).await,
         Task::Wait { until } if now < until => pause(app, id, course, until, now).await,
         Task::Wait { .. } => move_on(app, id, course, Step::Ended(StepEnd::Done, None), now).await,
