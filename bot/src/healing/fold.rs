@@ -19,6 +19,8 @@ use tokio::sync::{broadcast::error::RecvError, mpsc::UnboundedSender};
 
 /// Folded at once. An incident is written once per batch, whatever the number of its events.
 const BATCH: u32 = 2000;
+/// Events that come within this of the last batch are folded together: a batch costs a dozen statements, whatever its size.
+const GATHER: Duration = Duration::from_millis(25);
 /// The fallback when no wake arrives, and how often what comes and goes is looked at.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -66,7 +68,7 @@ pub async fn work(app: App, weather: UnboundedSender<String>) {
         };
         tokio::select! {
             () = app.stop.cancelled() => return,
-            () = woken => {}
+            () = woken => tokio::time::sleep(GATHER.saturating_sub(began.elapsed())).await,
             () = tokio::time::sleep(POLL) => {}
         }
     }

@@ -15,7 +15,7 @@ use heal::{
 };
 use jiff::{SignedDuration, Timestamp};
 use ledger::{HealingChange, IncidentId, LedgerError, Place, StoredIncident, Wake};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::{
     sync::broadcast::error::{RecvError, TryRecvError},
     task::JoinSet,
@@ -25,6 +25,8 @@ use tokio::{
 const LEASE: SignedDuration = SignedDuration::from_secs(30);
 /// The fallback when no wake arrives.
 const POLL: Duration = Duration::from_millis(500);
+/// Wakes that come within this of the last look are answered together.
+const GATHER: Duration = Duration::from_millis(10);
 /// Looked after at once.
 const PARALLEL: usize = 8;
 /// Tasks of one incident that are done in one go; then it is another's turn.
@@ -35,7 +37,7 @@ pub async fn work(app: App) {
     let mut wakes = app.wakes.subscribe();
     let mut tasks: JoinSet<()> = JoinSet::new();
     while !app.stop.is_cancelled() {
-        let limit = (PARALLEL - tasks.len()) as u32;
+        let (limit, looked) = ((PARALLEL - tasks.len()) as u32, Instant::now());
         let claimed = match limit {
             0 => Vec::new(),
             _ => app.ledger.claim_incidents(limit, LEASE, Timestamp::now()).await.unwrap_or_else(|error| {
@@ -47,12 +49,12 @@ pub async fn work(app: App) {
         for stored in claimed {
             let app = app.clone();
             tasks.spawn(async move {
-                let id = stored.id;
-                let now = Timestamp::now();
-                evidence::begin(&app, &stored, now);
-                if let Err(error) = look_after(&app, stored, now).await {
+                let (id, now) = (stored.id, Timestamp::now());
+                if let Err(error) = look_after(&app, stored.clone(), now).await {
                     tracing::warn!(incident.id = %id, %error, "could not look after an incident; it will be tried again");
                 }
+                // What is to be done about it comes first.
+                evidence::begin(&app, &stored, now);
             });
         }
         let woken = async {
@@ -64,6 +66,7 @@ pub async fn work(app: App) {
                 }
             }
             // Many at once are one.
+            tokio::time::sleep(GATHER.saturating_sub(looked.elapsed())).await;
             while matches!(wakes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
         };
         tokio::select! {

@@ -16,7 +16,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 /// How often it is looked whether a storm is over.
 const EVERY: Duration = Duration::from_secs(10);
 /// A cluster of which much is heard is looked at no more often.
-const GATHER: Duration = Duration::from_millis(250);
+const GATHER: Duration = Duration::from_secs(1);
 
 /// Until the app stops; looks at clusters of which something was heard.
 pub async fn work(app: App, mut heard: UnboundedReceiver<String>) {
