@@ -115,24 +115,22 @@ fn with_best_turns(structure: Structure, values: &[f64]) -> Structure {
     }
     loop {
         let mut reach = spacing;
+        let mut gain = lines.fit(&knots).1;
         while reach > 0 {
             for place in 0..knots.len() {
                 let low = if place == 0 { 2 } else { knots[place - 1] + 2 };
                 let high = knots.get(place + 1).map_or(n - 2, |next| next - 2);
-                let tries = [
-                    knots[place].saturating_sub(reach).max(low),
-                    knots[place],
-                    (knots[place] + reach).min(high),
-                ];
-                let gain = |&knot: &usize| {
-                    let mut moved = knots.clone();
-                    moved[place] = knot;
-                    lines.fit(&moved).1
-                };
-                // The middle one first, so that it stays among equals.
-                let best = [tries[1], tries[0], tries[2]].into_iter().map(|k| (k, gain(&k)));
-                let Some(best) = best.reduce(|a, b| if b.1 > a.1 { b } else { a }) else { continue };
-                knots[place] = best.0;
+                let stays = knots[place];
+                let mut best = stays;
+                for knot in [stays.saturating_sub(reach).max(low), (stays + reach).min(high)] {
+                    knots[place] = knot;
+                    let moved = lines.fit(&knots).1;
+                    // It stays among equals.
+                    if moved > gain {
+                        (best, gain) = (knot, moved);
+                    }
+                }
+                knots[place] = best;
             }
             reach /= 2;
         }
