@@ -50,11 +50,11 @@ pub async fn work(app: App) {
             let app = app.clone();
             tasks.spawn(async move {
                 let (id, now) = (stored.id, Timestamp::now());
-                if let Err(error) = look_after(&app, stored.clone(), now).await {
+                // First, because what is done about it takes away what there is to be seen.
+                evidence::begin(&app, &stored, now);
+                if let Err(error) = look_after(&app, stored, now).await {
                     tracing::warn!(incident.id = %id, %error, "could not look after an incident; it will be tried again");
                 }
-                // What is to be done about it comes first.
-                evidence::begin(&app, &stored, now);
             });
         }
         let woken = async {
