@@ -85,7 +85,7 @@ impl Harmonics {
                     place -= self.period;
                 }
             }
-            if self.period % 2 == 0 {
+            if self.period.is_multiple_of(2) {
                 cosine += folded[self.period / 2] * self.circle[place].0;
             }
             products.push(cosine);
