@@ -88,6 +88,11 @@ struct Gap {
     indent: Option<usize>,
 }
 
+/// Letters that cannot be seen but change how the rest is shown.
+pub(super) fn turns_direction(letter: char) -> bool {
+    matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+}
+
 /// Spaces, line ends and comments. A comment on the line of the token before goes to that token, unless the token opens a
 /// bracket: there it speaks about what is inside.
 fn gap<'s>(input: &mut Input<'s>, tokens: &mut [Token<'s>]) -> Gap {
@@ -110,6 +115,8 @@ fn gap<'s>(input: &mut Input<'s>, tokens: &mut [Token<'s>]) -> Gap {
         let Some(sign) = sign else { return gap };
         let words: &str =
             take_while::<_, _, EmptyError>(0.., |c| c != '\n').parse_next(input).unwrap_or_default();
+        // What hides in it has been told; it is not kept, so that what is printed reads as it looks.
+        let words: String = words.chars().filter(|letter| !turns_direction(*letter)).collect();
         let comment = format!("{sign}{}", words.trim_end());
         match tokens.last_mut() {
             Some(token)

@@ -105,3 +105,13 @@ fn expressions_that_are_slow_or_huge_elsewhere_are_refused_or_harmless() {
     assert!(problems(&filter("name =~ \"(x{1000}){1000}\""))[0].label.contains("too large"));
     assert_eq!(problems(&filter("name =~ \"(x+x+)+y\"")), []);
 }
+
+#[test]
+fn a_comment_that_turns_the_direction_of_writing_is_told_and_printed_without_it() {
+    let (file, problems) =
+        parse("# nothing \u{202e}\nrule \"a\" { on alert \"A\" then [ notify(\"#ops\") ] }\n");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let printed = format(&file);
+    assert!(printed.starts_with("# nothing\n"), "{printed}");
+    assert_eq!(parse(&printed), (file, Vec::new()));
+}

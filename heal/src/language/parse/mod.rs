@@ -12,7 +12,7 @@ mod step;
 use super::{
     At, DEEPEST, LONGEST_FILE, Problem, Span,
     ast::{Commented, File, Line, List, Operator, Text},
-    lex::{Kind, Token, lex},
+    lex::{Kind, Token, lex, turns_direction},
     problem::{Problems, shown},
     suggest,
 };
@@ -45,11 +45,9 @@ pub fn parse(source: &str) -> (File, Vec<Problem>) {
     (file, problems)
 }
 
-/// Letters that cannot be seen but change how the rest is shown: a reviewer would approve what is not there.
+/// Letters that turn the direction of writing: a reviewer would approve what is not there.
 fn hidden(source: &str, problems: &mut Problems) {
-    let hides =
-        |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}');
-    for (start, letter) in source.char_indices().filter(|(_, letter)| hides(*letter)) {
+    for (start, letter) in source.char_indices().filter(|(_, letter)| turns_direction(*letter)) {
         let span = Span { start, end: start + letter.len_utf8() };
         let code = u32::from(letter);
         problems.push(
