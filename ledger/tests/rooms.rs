@@ -150,6 +150,27 @@ async fn what_fails_for_too_long_is_given_up_and_counted_and_a_success_between_b
 }
 
 #[tokio::test]
+async fn an_event_that_was_put_back_is_claimed_when_its_time_has_come_and_an_overtaken_worker_changes_nothing()
+ {
+    let (ledger, _) = fresh("put_back").await;
+    let arrival = Arrival {
+        key: "k".into(),
+        actor: actor("ann"),
+        place: place("A"),
+        event: Event::Line { text: "get pods".into() },
+        reply_to: None,
+    };
+    let first = ledger.receive(&arrival, "w", LONG, NOW).await.unwrap().unwrap();
+    ledger.put_back(&first, LONG).await.unwrap();
+    assert_eq!(ledger.claim_inbox("x", LONG, 9).await.unwrap(), []);
+    ledger.put_back(&first, Duration::ZERO).await.unwrap();
+    let second = ledger.claim_inbox("x", LONG, 9).await.unwrap().remove(0);
+    assert_eq!(second.token, 2);
+    ledger.put_back(&first, Duration::ZERO).await.unwrap();
+    assert_eq!(ledger.claim_inbox("y", LONG, 9).await.unwrap(), [], "overtaken");
+}
+
+#[tokio::test]
 async fn an_event_that_is_given_up_is_on_record_and_never_claimed_again() {
     let (ledger, _) = fresh("given_up").await;
     let arrival = Arrival {
