@@ -2,9 +2,9 @@
 
 use crate::{config::Config, healing::RulesHandle, intake::Rates, metrics::Metrics, names::Names};
 use actions::{cluster::Clusters, gate::Gate, policy::PolicyHandle};
-use ledger::{Ledger, Wake};
+use ledger::Ledger;
 use std::{collections::BTreeMap, sync::Arc};
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Commands of rules that one replica runs at once: an alert storm does not become a storm of processes.
@@ -27,8 +27,6 @@ pub struct App {
     pub config: Arc<Config>,
     /// This process, unique: `host-pid-random`.
     pub worker: String,
-    /// Fan-out of one listening connection; subscribe to hear of changes. A lagging receiver must read anew.
-    pub wakes: broadcast::Sender<Wake>,
     /// What intakes may still send.
     pub rates: Arc<Rates>,
     /// Commands of rules that may run at once.
@@ -46,7 +44,6 @@ impl App {
     pub fn new(config: Config, ledger: Ledger, policy: PolicyHandle, stop: CancellationToken) -> App {
         let clusters = Clusters::new(config.clusters.clone());
         let gate = Gate { ledger: ledger.clone(), clusters: clusters.clone(), policy: policy.clone() };
-        let (wakes, _) = broadcast::channel(1024);
         let rules = RulesHandle::new(config.heal.rules.clone());
         let (config, metrics) = (Arc::new(config), Arc::default());
         App {
@@ -57,7 +54,6 @@ impl App {
             gate,
             config,
             worker: worker_name(),
-            wakes,
             rates: Arc::default(),
             scripts: Arc::new(Semaphore::new(SCRIPTS_AT_ONCE)),
             metrics,

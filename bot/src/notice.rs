@@ -18,7 +18,7 @@ const BATCH: u32 = 32;
 
 /// Until the app stops.
 pub async fn work(app: App) {
-    let mut wakes = app.wakes.subscribe();
+    let mut wakes = app.ledger.wakes();
     loop {
         match app.ledger.claim_notices(LEASE, BATCH).await {
             Ok(due) if due.is_empty() => {}

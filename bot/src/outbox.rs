@@ -47,7 +47,7 @@ const PATIENCE_NEVER: Duration = Duration::from_secs(3600);
 
 /// Delivers to one platform until the app stops.
 pub async fn work(app: App, door: Arc<dyn Door>) {
-    let mut wakes = app.wakes.subscribe();
+    let mut wakes = app.ledger.wakes();
     let mut rooms = Rooms::default();
     let mut tasks: JoinSet<Done> = JoinSet::new();
     while !app.stop.is_cancelled() {

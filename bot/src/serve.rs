@@ -141,21 +141,16 @@ pub fn start(app: &App, tasks: &TaskTracker) {
             lease: app.config.runner.lease,
         };
         let (ledger, clusters, policy) = (app.ledger.clone(), app.clusters.clone(), app.policy.clone());
-        tasks.spawn(Runner { ledger, clusters, policy, config }.run(app.wakes.subscribe(), app.stop.clone()));
+        tasks.spawn(Runner { ledger, clusters, policy, config }.run(app.stop.clone()));
     }
 }
 
-/// One listening connection, fanned out to everyone who waits.
+/// One connection hears what other processes change, for everyone who waits.
 async fn listen(app: App) {
     until(&app.stop, async {
         loop {
             match app.ledger.listen().await {
-                Ok(mut listener) => loop {
-                    if let Some(wake) = listener.next(Duration::from_secs(30)).await {
-                        // Nobody waits: nobody misses anything.
-                        let _ = app.wakes.send(wake);
-                    }
-                },
+                Ok(_listening) => std::future::pending().await,
                 Err(error) => {
                     tracing::warn!(%error, "could not listen for changes; polling meanwhile");
                     tokio::time::sleep(Duration::from_secs(1)).await;

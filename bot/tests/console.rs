@@ -94,20 +94,8 @@ async fn world(name: &str) -> World {
     let policy = actions::policy::Policy::parse("policy.toml", POLICY).unwrap();
     let app =
         App::new(config, ledger, actions::policy::PolicyHandle::fixed(policy), CancellationToken::new());
-    tokio::spawn(listen(app.clone()));
     tokio::spawn(outbox::work(app.clone(), std::sync::Arc::new(bot::door::Rooms(app.ledger.clone()))));
     World { router: console::router().with_state(app.clone()), app, _silent: silent }
-}
-
-/// As `petrel serve` does it: one listening connection, fanned out.
-async fn listen(app: App) {
-    let mut listener = app.ledger.listen().await.unwrap();
-    loop {
-        tokio::select! {
-            () = app.stop.cancelled() => return,
-            wake = listener.next(Duration::from_secs(1)) => if let Some(wake) = wake { app.wakes.send(wake).ok(); },
-        }
-    }
 }
 
 /// What came back.

@@ -210,7 +210,7 @@ async fn a_run_of_unknown_end_is_a_message_of_its_own_where_people_look_and_wher
     platform.until("slack:T1:C2", "the answer", |cards| cards.len() == 1).await;
     assert_eq!(world.post("ann", "restart deploy/checkout").await, None);
     let app = &world.app;
-    let claim = app.ledger.claim_run("w", WITHIN, Timestamp::now()).await.unwrap().unwrap();
+    let claim = app.ledger.claim_runs("w", WITHIN, 1, Timestamp::now()).await.unwrap().pop().unwrap();
     let why = Ended::Unknown("the cluster did not answer".into());
     app.ledger.end_run(&claim.fence, &why, Timestamp::now()).await.unwrap();
     let cards = platform.until("slack:T1:C1", "the alarm", |cards| !cards.is_empty()).await;

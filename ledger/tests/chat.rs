@@ -317,24 +317,32 @@ async fn the_lease_of_a_process_that_is_gone_is_inherited_at_once_and_of_no_othe
 #[tokio::test]
 async fn whoever_listens_hears_of_cards_and_rooms_and_of_a_lost_connection() {
     let (ledger, owner_url) = fresh("wakes").await;
-    let mut listener = ledger.listen().await.unwrap();
-    assert_eq!(listener.next(Duration::from_millis(1)).await, None);
-    ledger.say("k", &ops(), None, &json!(1)).await.unwrap();
-    assert_eq!(listener.next(LONG).await, Some(Wake::Card));
-    let message = ledger.room_line("k1", &ops(), &ann(), "hello", Timestamp::now()).await.unwrap();
-    assert_eq!(listener.next(LONG).await, Some(Wake::Room { place: ops(), message }));
+    let url = owner_url.replace("petrel_owner", "petrel");
+    let other = Ledger::connect(&Connect { url: url.clone(), connections: 4 }).await.unwrap();
+    let _listening = ledger.listen().await.unwrap();
+    let (mut wakes, mut deaf) = (ledger.wakes(), other.wakes());
+    for (n, by) in [&ledger, &other].into_iter().enumerate() {
+        by.say(&format!("k{n}"), &ops(), None, &json!(1)).await.unwrap();
+        assert_eq!(wakes.recv().await, Ok(Wake::Card), "its own at once, others' by the database");
+        let message =
+            by.room_line(&format!("m{n}"), &ops(), &ann(), "hello", Timestamp::now()).await.unwrap();
+        assert_eq!(wakes.recv().await, Ok(Wake::Room { place: ops(), message }));
+    }
+    assert_eq!(deaf.recv().await, Ok(Wake::Card), "its own it hears without listening");
+    assert!(wakes.is_empty(), "nothing twice");
 
-    let same_role = owner(&owner_url.replace("petrel_owner", "petrel")).await;
+    let same_role = owner(&url).await;
     let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity
                where datname = current_database() and query ilike 'listen%' and pid <> pg_backend_pid()";
     assert_eq!(sqlx::query_scalar::<_, i64>(cut).fetch_one(&same_role).await.unwrap(), 1);
-    assert_eq!(listener.next(LONG).await, Some(Wake::Lost));
+    assert_eq!(wakes.recv().await, Ok(Wake::Lost));
     eventually("wakes to come again", async || {
-        ledger.say(&RequestId::new().to_string(), &ops(), None, &json!(2)).await.unwrap();
+        other.say(&RequestId::new().to_string(), &ops(), None, &json!(2)).await.unwrap();
         (listening(&same_role).await == 1).then_some(())
     })
     .await;
-    assert_eq!(listener.next(LONG).await, Some(Wake::Card));
+    other.say("again", &ops(), None, &json!(2)).await.unwrap();
+    assert_eq!(wakes.recv().await, Ok(Wake::Card));
 }
 
 async fn listening(pool: &sqlx::PgPool) -> i64 {

@@ -36,9 +36,9 @@ async fn fill(ledger: &Ledger) {
     loud.ask.break_glass = true;
     ledger.submit(&loud).await.unwrap();
     submitted(ledger, "lost", allow()).await;
-    let claim = ledger.claim_run("w", LONG, at(2)).await.unwrap().unwrap();
+    let claim = ledger.claim_runs("w", LONG, 1, at(2)).await.unwrap().pop().unwrap();
     ledger.end_run(&claim.fence, &Ended::Unknown("no answer".into()), at(3)).await.unwrap();
-    let claim = ledger.claim_run("w", LONG, at(4)).await.unwrap().unwrap();
+    let claim = ledger.claim_runs("w", LONG, 1, at(4)).await.unwrap().pop().unwrap();
     ledger.intend_step(&claim.fence, Phase::Act, 0, &json!({}), at(5)).await.unwrap();
     let place = Place("slack:T1:C1".into());
     ledger.show(waits.id, &place).await.unwrap();

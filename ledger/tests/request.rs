@@ -106,7 +106,9 @@ async fn an_expired_request_cannot_run_though_no_sweeper_ran() {
     let (ledger, sql) = fresh_with_sql("expired").await;
     let approved = submitted(&ledger, "checkout", allow()).await;
     let late = at(APPROVAL_LASTS_S);
-    assert_eq!(ledger.claim_run("w1", LEASE, late).await.unwrap(), None);
+    assert_eq!(ledger.claim_runs("w1", LEASE, 1, late).await.unwrap().pop(), None);
+    assert_eq!(state(&ledger, approved.id).await, RequestState::Approved);
+    assert_eq!(ledger.expire(late, 10).await.unwrap(), 1);
     assert_eq!(state(&ledger, approved.id).await, RequestState::Expired);
     assert_eq!(kinds(&sql, approved.id).await, ["request.submitted", "request.expired"]);
     assert_eq!(ledger.queue_depth().await.unwrap(), (0, 0));
@@ -134,7 +136,7 @@ async fn what_is_called_off_never_runs() {
     let cancelled =
         ledger.cancel(approved.id, &actor("bob"), Some("wrong cluster"), at(1)).await.unwrap().unwrap();
     assert_eq!(cancelled.note.as_deref(), Some("called off by console:bob: wrong cluster"));
-    assert_eq!(ledger.claim_run("w1", LEASE, at(2)).await.unwrap(), None);
+    assert_eq!(ledger.claim_runs("w1", LEASE, 1, at(2)).await.unwrap().pop(), None);
     let again = ledger.cancel(approved.id, &actor("cat"), None, at(3)).await.unwrap();
     assert!(matches!(again, Err(Refusal::TooLate { .. })), "{again:?}");
     assert_eq!(
@@ -143,7 +145,7 @@ async fn what_is_called_off_never_runs() {
     );
 
     let running = submitted(&ledger, "cart", allow()).await;
-    let claim = ledger.claim_run("w1", LEASE, at(2)).await.unwrap().unwrap();
+    let claim = ledger.claim_runs("w1", LEASE, 1, at(2)).await.unwrap().pop().unwrap();
     assert_eq!(ledger.heartbeat(&claim.fence, LEASE).await.unwrap(), None);
     let marked = ledger.cancel(running.id, &actor("bob"), None, at(3)).await.unwrap().unwrap();
     assert_eq!((marked.state, marked.cancel), (RequestState::Running, Some(actor("bob"))));
@@ -156,10 +158,12 @@ async fn cancel_and_claim_at_once_agree() {
     for round in 0..10 {
         let request = submitted(&ledger, &format!("checkout{round}"), allow()).await;
         let bob = actor("bob");
-        let (cancelled, claimed) =
-            tokio::join!(ledger.cancel(request.id, &bob, None, at(1)), ledger.claim_run("w1", LEASE, at(1)));
+        let (cancelled, claimed) = tokio::join!(
+            ledger.cancel(request.id, &bob, None, at(1)),
+            ledger.claim_runs("w1", LEASE, 1, at(1))
+        );
         let (cancelled, claimed) = (cancelled.unwrap().unwrap(), claimed.unwrap());
-        match claimed {
+        match claimed.first() {
             // The claim came first: the runner will hear of it. Or the row was locked for a moment, and nothing was claimed.
             Some(_) => assert_eq!((cancelled.state, cancelled.cancel), (RequestState::Running, Some(bob))),
             None => assert_eq!(cancelled.state, RequestState::Cancelled),

@@ -41,7 +41,7 @@ async fn a_request_that_waits_and_one_past_the_rules_and_one_of_unknown_end_are_
     let quiet = submitted(&ledger, "quiet", allow()).await;
     assert_eq!(notices(&ledger, &quiet).await, []);
     for _ in 0..2 {
-        let claim = ledger.claim_run("w", LONG, at(2)).await.unwrap().unwrap();
+        let claim = ledger.claim_runs("w", LONG, 1, at(2)).await.unwrap().pop().unwrap();
         ledger.end_run(&claim.fence, &Ended::Unknown("no answer".into()), at(3)).await.unwrap();
     }
     assert_eq!(notices(&ledger, &quiet).await, [(1, Notice::Unknown)]);
@@ -84,7 +84,7 @@ async fn a_deleted_message_is_posted_anew_once_and_showing_it_again_begins_anew(
     let anew = claim(&ledger, all.clone()).await.remove(0);
     assert_eq!(anew.message, None, "posted, not edited");
     assert!(ledger.delivered(&anew, "m2").await.unwrap());
-    let run = ledger.claim_run("w", LONG, at(2)).await.unwrap().unwrap();
+    let run = ledger.claim_runs("w", LONG, 1, at(2)).await.unwrap().pop().unwrap();
     let edit = claim(&ledger, all.clone()).await.remove(0);
     assert_eq!(edit.message.as_deref(), Some("m2"));
     assert!(ledger.deleted(&edit, "message_not_found").await.unwrap(), "whoever deletes it twice means it");

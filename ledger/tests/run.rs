@@ -12,7 +12,7 @@ const LEASE: Duration = Duration::from_secs(30);
 const NO_LEASE: Duration = Duration::ZERO;
 
 async fn claimed(ledger: &Ledger, worker: &str, lease: Duration) -> Claim {
-    ledger.claim_run(worker, lease, at(2)).await.unwrap().expect("something to do")
+    ledger.claim_runs(worker, lease, 1, at(2)).await.unwrap().pop().expect("something to do")
 }
 
 fn fenced<T: std::fmt::Debug>(result: Result<T, LedgerError>) {
@@ -94,7 +94,8 @@ async fn many_workers_claim_each_run_once() {
         let ledger = ledger.clone();
         async move {
             let mut mine = Vec::new();
-            while let Some(claim) = ledger.claim_run(&format!("w{n}"), LEASE, at(2)).await.unwrap() {
+            while let Some(claim) = ledger.claim_runs(&format!("w{n}"), LEASE, 1, at(2)).await.unwrap().pop()
+            {
                 mine.push(claim.run.id);
             }
             mine
@@ -114,7 +115,7 @@ async fn a_target_has_one_live_run_at_a_time() {
     for left in (0..5).rev() {
         let tries = (0..5).map(|n| {
             let ledger = ledger.clone();
-            async move { ledger.claim_run(&format!("w{n}"), LEASE, at(2)).await.unwrap() }
+            async move { ledger.claim_runs(&format!("w{n}"), LEASE, 1, at(2)).await.unwrap().pop() }
         });
         let claims: Vec<Claim> = join_all(tries).await.into_iter().flatten().collect();
         assert_eq!(claims.len(), 1);
@@ -188,7 +189,7 @@ async fn a_heartbeat_keeps_the_claim() {
     submitted(&ledger, "checkout", allow()).await;
     let claim = claimed(&ledger, "w1", NO_LEASE).await;
     ledger.heartbeat(&claim.fence, LEASE).await.unwrap();
-    assert_eq!(ledger.claim_run("w2", LEASE, at(3)).await.unwrap(), None);
+    assert_eq!(ledger.claim_runs("w2", LEASE, 1, at(3)).await.unwrap().pop(), None);
 }
 
 #[tokio::test]
@@ -202,7 +203,7 @@ async fn a_released_run_is_free_at_once_but_its_target_is_not() {
     fenced(ledger.end_run(&claim.fence, &Ended::Failed("no".into()), at(3)).await);
     let next = claimed(&ledger, "w2", LEASE).await;
     assert_eq!((next.request.id, next.run.attempt), (first.id, 2));
-    assert_eq!(ledger.claim_run("w3", LEASE, at(3)).await.unwrap(), None);
+    assert_eq!(ledger.claim_runs("w3", LEASE, 1, at(3)).await.unwrap().pop(), None);
 }
 
 #[tokio::test]
@@ -264,7 +265,7 @@ async fn a_new_plan_needs_new_votes_and_makes_a_new_run() {
     );
     let view = ledger.view(request.id).await.unwrap().unwrap();
     assert_eq!((view.request, view.votes, view.run), (again.clone(), vec![], None));
-    assert_eq!(ledger.claim_run("w1", LEASE, at(4)).await.unwrap(), None);
+    assert_eq!(ledger.claim_runs("w1", LEASE, 1, at(4)).await.unwrap().pop(), None);
 
     let stale = Vote { at: at(5), ..vote(&request, "bob") };
     assert_eq!(ledger.vote(request.id, &stale).await.unwrap(), Err(Refusal::PlanChanged));

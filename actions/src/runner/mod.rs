@@ -71,9 +71,9 @@ type Held = Mutex<HashMap<RequestId, Weak<Hold>>>;
 impl Runner {
     /// Works until `stop`; then finishes the call at hand, gives its claims back and returns. When this future is
     /// dropped, all work is dropped with it, wherever it stands: another runner takes it up when the leases run out.
-    /// `wakes` spares it the polling.
-    pub async fn run(self, wakes: Receiver<Wake>, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken) {
         let runner = Arc::new(self);
+        let wakes = runner.ledger.wakes();
         let held = Arc::new(Held::default());
         let work = Arc::new(Notify::new());
         let mut listening = JoinSet::new();
@@ -91,22 +91,30 @@ impl Runner {
                 }
                 continue;
             }
-            let turn = tokio::select! {
+            let first = tokio::select! {
                 () = stop.cancelled() => break,
                 Ok(turn) = turns.clone().acquire_owned() => turn,
             };
-            let asked = Instant::now();
+            // As many as there are turns for, in one claim.
+            let others = std::iter::from_fn(|| turns.clone().try_acquire_owned().ok());
+            let mut free: Vec<_> = std::iter::once(first).chain(others).collect();
+            let (asked, most) = (Instant::now(), free.len());
             let RunnerConfig { worker, lease, .. } = &runner.config;
-            match runner.ledger.claim_run(worker, *lease, jiff::Timestamp::now()).await {
-                Ok(Some(claim)) => {
-                    let hold = Hold::new(runner.ledger.clone(), &claim, *lease, asked, turn, stop.clone());
-                    runs.spawn(runner.clone().hold(claim, hold, asked, held.clone()));
-                    continue;
+            match runner.ledger.claim_runs(worker, *lease, most, jiff::Timestamp::now()).await {
+                Ok(claims) => {
+                    let all = claims.len() == most;
+                    for (claim, turn) in claims.into_iter().zip(free.drain(..)) {
+                        let hold =
+                            Hold::new(runner.ledger.clone(), &claim, *lease, asked, turn, stop.clone());
+                        runs.spawn(runner.clone().hold(claim, hold, asked, held.clone()));
+                    }
+                    if all {
+                        continue;
+                    }
                 }
-                Ok(None) => {}
-                Err(error) => tracing::warn!(%error, "cannot claim a run; trying again"),
+                Err(error) => tracing::warn!(%error, "cannot claim runs; trying again"),
             }
-            drop(turn);
+            drop(free);
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = work.notified() => {}

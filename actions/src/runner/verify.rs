@@ -19,6 +19,8 @@ use tokio::time::Instant;
 
 /// Old replica sets are kept, ten by default.
 const REPLICA_SETS: u32 = 1_000;
+/// While a rollout goes on its pods are listed no more often than this: a pod that hiccups is not a failure within two seconds anyway.
+const PODS_EVERY: Duration = Duration::from_secs(1);
 /// Lines of progress come no closer than this.
 const PROGRESS_EVERY: Duration = Duration::from_millis(400);
 
@@ -47,8 +49,8 @@ impl Attempt<'_> {
         may_cancel: bool,
     ) -> Result<Result<(), String>, Exit> {
         let began = Instant::now();
-        let mut pace = Pace::new(Duration::from_millis(50), Duration::from_secs(2));
-        let mut sightings = Sightings::new();
+        let mut pace = Pace::new(Duration::from_millis(100), Duration::from_secs(2));
+        let mut watched = Watched::default();
         let mut shown = (String::new(), began);
         loop {
             self.hold.go_on()?;
@@ -59,7 +61,7 @@ impl Attempt<'_> {
                 }
                 return Err(Exit::Ended(Ended::Cancelled(words::cancelled_in_verify(&by, self.plan()))));
             }
-            let found = look(cluster, conditions, &mut sightings, began.elapsed()).await;
+            let found = look(cluster, conditions, &mut watched, began.elapsed()).await;
             let left = Timestamp::now().duration_until(until);
             let line = match (found, left.is_positive()) {
                 (Holding::Holds, _) => return Ok(Ok(())),
@@ -83,39 +85,55 @@ impl Attempt<'_> {
     }
 }
 
+/// What is remembered between looks.
+#[derive(Default)]
+struct Watched {
+    sightings: Sightings,
+    /// When the pods were listed last, counted from the start of the verification.
+    listed: Duration,
+}
+
 /// One look at all conditions: the worst decides. Each object is read once.
 async fn look(
     cluster: &Cluster,
     conditions: &[Condition],
-    sightings: &mut Sightings,
+    watched: &mut Watched,
     elapsed: Duration,
 ) -> Holding {
     let mut read: Vec<(&ObjectRef, Result<Option<Value>, String>)> = Vec::new();
     let mut worst = Holding::Holds;
     for condition in conditions {
         let object = object_of(condition);
-        let at = match read.iter().position(|(known, _)| *known == object) {
-            Some(at) => at,
-            None => {
-                let seen = match cluster.get(object).await {
-                    Ok(seen) => Ok(Some(seen)),
-                    Err(ClusterError::NotFound { .. }) => Ok(None),
-                    Err(error) => Err(error.to_string()),
-                };
-                read.push((object, seen));
-                read.len() - 1
-            }
-        };
-        let found = match &read[at].1 {
-            Err(why) => Holding::Inconclusive(why.clone()),
-            Ok(seen) => match (condition::look(condition, seen.as_ref()), condition, seen) {
-                (Holding::Holds, Condition::NotCrashLooping { .. }, Some(workload)) => {
-                    crash_loops(cluster, object, workload, sightings, elapsed).await
-                }
-                (found, _, _) => found,
-            },
+        if !read.iter().any(|(known, _)| *known == object) {
+            let seen = match cluster.get(object).await {
+                Ok(seen) => Ok(Some(seen)),
+                Err(ClusterError::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error.to_string()),
+            };
+            read.push((object, seen));
+        }
+        let found = match read.iter().find(|(known, _)| *known == object) {
+            Some((_, Ok(seen))) => condition::look(condition, seen.as_ref()),
+            Some((_, Err(why))) => Holding::Inconclusive(why.clone()),
+            None => continue,
         };
         worst = worst.worse(found);
+    }
+    // Of a rollout that is not complete only a pod that stays in trouble is news.
+    if worst != Holding::Holds && elapsed < watched.listed + PODS_EVERY {
+        return worst;
+    }
+    watched.listed = elapsed;
+    for condition in
+        conditions.iter().filter(|condition| matches!(condition, Condition::NotCrashLooping { .. }))
+    {
+        let object = object_of(condition);
+        if let Some((_, Ok(Some(workload)))) = read.iter().find(|(known, _)| *known == object)
+            && condition::look(condition, Some(workload)) == Holding::Holds
+        {
+            let found = crash_loops(cluster, object, workload, &mut watched.sightings, elapsed).await;
+            worst = worst.worse(found);
+        }
     }
     worst
 }

@@ -15,7 +15,7 @@ use ledger::{
 use practice::{Audited, Practice, PracticeConfig};
 use serde_json::{Value, json};
 use std::{future::Future, time::Duration};
-use tokio::{sync::broadcast, task::JoinHandle, time::Instant};
+use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub const CLUSTER: &str = "prod";
@@ -95,19 +95,11 @@ impl Parts {
             config: RunnerConfig { worker: worker.into(), concurrency: 16, lease },
         };
         let stop = CancellationToken::new();
-        let mut listener = runner.ledger.listen().await.expect("a listening connection");
-        let (sender, wakes) = broadcast::channel(1024);
-        let working = runner.run(wakes, stop.clone());
+        let listening = runner.ledger.listen().await.expect("a listening connection");
+        let working = runner.run(stop.clone());
         let task = tokio::spawn(async move {
-            let tell = async {
-                loop {
-                    listener.next(Duration::from_secs(60)).await.map(|wake| sender.send(wake));
-                }
-            };
-            tokio::select! {
-                () = working => {}
-                () = tell => {}
-            }
+            let _listening = listening;
+            working.await;
         });
         Working { task, stop }
     }

@@ -1,4 +1,4 @@
-//! Live pages: server-sent events. The process listens to the database once (`App::wakes`); a stream asks it only for the
+//! Live pages: server-sent events. The process listens to the database once (`Ledger::wakes`); a stream asks it only for the
 //! message that changed, or for all that changed since a moment after a gap.
 
 use super::{
@@ -108,7 +108,7 @@ pub(super) async fn events(
     let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let seen = resumed.or(subject.since).and_then(|micros| Timestamp::from_microsecond(micros).ok());
     // Subscribe before reading, so that nothing falls in between.
-    let wakes = app.wakes.subscribe();
+    let wakes = app.ledger.wakes();
     let (out, events) = mpsc::channel(16);
     let seen = seen.unwrap_or_else(Timestamp::now);
     let feed = Feed { app, viewer, watched, seen, shown: None, wakes, out };

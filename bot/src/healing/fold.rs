@@ -26,7 +26,7 @@ const POLL: Duration = Duration::from_secs(1);
 
 /// Until the app stops. Clusters of which something was heard go to the `weather`.
 pub async fn work(app: App, weather: UnboundedSender<String>) {
-    let mut wakes = app.wakes.subscribe();
+    let mut wakes = app.ledger.wakes();
     let owners = Owners::default();
     let mut settled = Instant::now();
     while !app.stop.is_cancelled() {

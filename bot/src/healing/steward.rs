@@ -34,7 +34,7 @@ const TASKS: usize = 20;
 
 /// Until the app stops.
 pub async fn work(app: App) {
-    let mut wakes = app.wakes.subscribe();
+    let mut wakes = app.ledger.wakes();
     let mut tasks: JoinSet<()> = JoinSet::new();
     while !app.stop.is_cancelled() {
         let (limit, looked) = ((PARALLEL - tasks.len()) as u32, Instant::now());

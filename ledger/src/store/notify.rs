@@ -1,19 +1,25 @@
-//! `LISTEN/NOTIFY` only wakes workers; whoever waits polls too.
+//! What wakes workers. Whoever waits polls too, so a wake that is lost costs one poll.
 //!
-//! A transaction that notifies takes a lock that is global to the server until its commit is flushed, so all such
-//! transactions would flush one after the other. Changes therefore notify after their commit, in batches, without a flush.
-//! A wake that is lost with its process costs one poll.
+//! This process hears of its own changes at once, the others through `LISTEN/NOTIFY`. A transaction that notifies takes a lock that is
+//! global to the server until its commit is flushed, so all such transactions would flush one after the other. Changes
+//! therefore notify after their commit, in batches, without a flush.
 
 use crate::*;
 use sqlx::PgPool;
 use sqlx::postgres::PgListener;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 /// Between attempts to listen again.
 const RETRY: Duration = Duration::from_millis(500);
+/// Other processes are told no more often: a batch costs the same, whatever its size.
+const GATHER: Duration = Duration::from_millis(5);
+/// Wakes that a receiver may be behind.
+const KEPT: usize = 4096;
 
 /// What happened, by channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,30 +61,33 @@ impl Wake {
         }
     }
 
-    /// What a payload on our channel says. A request that changed has a card that is due.
-    fn parse(payload: &str) -> Vec<Wake> {
+    /// What a payload says.
+    fn parse(payload: &str) -> Option<Wake> {
         let (word, rest) = payload.split_once(' ').unwrap_or((payload, ""));
         let room = || {
             let (message, place) = rest.split_once(' ')?;
             Some(Wake::Room { place: Place(place.into()), message: message.parse().ok()? })
         };
         match word {
-            "run" => vec![Wake::Run],
-            "card" => vec![Wake::Card],
-            "event" => vec![Wake::Event],
-            "incident" => vec![Wake::Incident],
-            "cancelled" => rest.parse().map(|id| vec![Wake::Cancelled(id)]).unwrap_or_default(),
-            "request" => rest.parse().map(|id| vec![Wake::Card, Wake::Request(id)]).unwrap_or_default(),
-            "room" => room().into_iter().collect(),
+            "run" => Some(Wake::Run),
+            "card" => Some(Wake::Card),
+            "event" => Some(Wake::Event),
+            "incident" => Some(Wake::Incident),
+            "cancelled" => rest.parse().ok().map(Wake::Cancelled),
+            "request" => rest.parse().ok().map(Wake::Request),
+            "room" => room(),
             // From a newer replica; whoever waits polls too.
-            _ => Vec::new(),
+            _ => None,
         }
     }
 }
 
-/// Tells all replicas, this one too, what was committed.
+/// Tells what was committed: this process at once, the others in batches.
 #[derive(Clone, Debug)]
 pub(crate) struct Waker {
+    /// Before each payload, so that nobody hears of the own changes twice.
+    name: Arc<str>,
+    heard: broadcast::Sender<Wake>,
     payloads: mpsc::UnboundedSender<String>,
 }
 
@@ -87,12 +96,13 @@ impl Waker {
     pub(crate) fn start(pool: PgPool) -> Waker {
         let (payloads, mut waiting) = mpsc::unbounded_channel();
         tokio::spawn(async move {
-            let mut batch = Vec::new();
-            // While one batch is on its way the next one grows, so many changes at once cost few notifications.
+            let mut batch: Vec<String> = Vec::new();
             while waiting.recv_many(&mut batch, 1000).await > 0 {
+                batch.sort_unstable();
+                batch.dedup();
                 let told = sqlx::query(
                     "select set_config('synchronous_commit', 'off', true), pg_notify('petrel', payload)
-                     from (select distinct unnest($1::text[]) as payload) p",
+                     from unnest($1::text[]) as payload",
                 )
                 .bind(&batch)
                 .execute(&pool)
@@ -101,38 +111,31 @@ impl Waker {
                     tracing::debug!(%error, wakes = batch.len(), "nobody was woken; whoever waits polls");
                 }
                 batch.clear();
+                tokio::time::sleep(GATHER).await;
             }
         });
-        Waker { payloads }
+        let name = Uuid::new_v4().simple().to_string()[..8].into();
+        Waker { name, heard: broadcast::Sender::new(KEPT), payloads }
     }
-}
 
-/// A dedicated connection that listens. Reconnects by itself.
-pub struct Listener {
-    wakes: broadcast::Receiver<Wake>,
-    listening: JoinHandle<()>,
-}
-
-impl Listener {
-    /// The next wake; `None` after `at_most` without one, which is the time to poll. May be cancelled.
-    pub async fn next(&mut self, at_most: Duration) -> Option<Wake> {
-        match tokio::time::timeout(at_most, self.wakes.recv()).await {
-            Ok(Ok(wake)) => Some(wake),
-            // Too slow: some were dropped.
-            Ok(Err(RecvError::Lagged(_))) => Some(Wake::Lost),
-            // The pool is closed: polling is all that is left.
-            Ok(Err(RecvError::Closed)) => {
-                tokio::time::sleep(at_most).await;
-                None
-            }
-            Err(_) => None,
+    /// For whoever waits in this process. A request that changed has a card that is due.
+    fn hear(&self, wake: Wake) {
+        if let Wake::Request(_) = wake {
+            let _ = self.heard.send(Wake::Card);
         }
+        // Nobody waits: nobody misses anything.
+        let _ = self.heard.send(wake);
     }
 }
 
-impl Drop for Listener {
+/// Hears of what other processes change, as long as it is kept. Reconnects by itself.
+pub struct Listening {
+    task: JoinHandle<()>,
+}
+
+impl Drop for Listening {
     fn drop(&mut self) {
-        self.listening.abort();
+        self.task.abort();
     }
 }
 
@@ -140,38 +143,42 @@ impl Ledger {
     /// To be called after the commit.
     pub(crate) fn wake(&self, wake: Wake) {
         // Only a runtime that is shutting down has no task to receive it.
-        let _ = self.waker.payloads.send(wake.payload());
+        let _ = self.waker.payloads.send(format!("{} {}", self.waker.name, wake.payload()));
+        self.waker.hear(wake);
     }
 
-    /// Opens a listening connection for all channels.
-    pub async fn listen(&self) -> Result<Listener, LedgerError> {
+    /// What is committed from now on: by this process and, with [`Ledger::listen`], by others. Who falls behind must look anew.
+    pub fn wakes(&self) -> broadcast::Receiver<Wake> {
+        self.waker.heard.subscribe()
+    }
+
+    /// Opens a connection that listens.
+    pub async fn listen(&self) -> Result<Listening, LedgerError> {
         let failed = sql("listen for changes");
         let mut listener = PgListener::connect_with(&self.pool).await.map_err(&failed)?;
         listener.listen("petrel").await.map_err(&failed)?;
-        let (sender, wakes) = broadcast::channel(1024);
-        // On a task of its own, so that `next` can be cancelled in the middle of a message.
-        let listening = tokio::spawn(async move {
+        let waker = self.waker.clone();
+        let task = tokio::spawn(async move {
             loop {
                 match listener.try_recv().await {
                     Ok(Some(note)) => {
-                        for wake in Wake::parse(note.payload()) {
-                            let _ = sender.send(wake);
+                        let others = note.payload().split_once(' ').filter(|(name, _)| **name != *waker.name);
+                        if let Some(wake) = others.and_then(|(_, payload)| Wake::parse(payload)) {
+                            waker.hear(wake);
                         }
                     }
                     // Lost, and connected again: whoever looks now misses nothing that comes later.
-                    Ok(None) => {
-                        let _ = sender.send(Wake::Lost);
-                    }
+                    Ok(None) => waker.hear(Wake::Lost),
                     Err(sqlx::Error::PoolClosed) => break,
                     Err(error) => {
                         tracing::warn!(%error, "not listening for changes; trying again");
                         tokio::time::sleep(RETRY).await;
-                        let _ = sender.send(Wake::Lost);
+                        waker.hear(Wake::Lost);
                     }
                 }
             }
         });
-        Ok(Listener { wakes, listening })
+        Ok(Listening { task })
     }
 }
 
@@ -182,15 +189,14 @@ mod tests {
     #[test]
     fn payloads_are_read_and_unknown_ones_ignored() {
         let id = RequestId::new();
-        assert_eq!(Wake::parse("run"), [Wake::Run]);
-        assert_eq!(Wake::parse(&format!("request {id}")), [Wake::Card, Wake::Request(id)]);
-        assert_eq!(Wake::parse(&Wake::Cancelled(id).payload()), [Wake::Cancelled(id)]);
-        assert_eq!(
-            Wake::parse("room 7 console:the ops room"),
-            [Wake::Room { place: Place("console:the ops room".into()), message: 7 }]
-        );
+        let room = Wake::Room { place: Place("console:the ops room".into()), message: 7 };
+        for wake in
+            [Wake::Run, Wake::Card, Wake::Request(id), Wake::Cancelled(id), Wake::Event, Wake::Incident, room]
+        {
+            assert_eq!(Wake::parse(&wake.payload()), Some(wake));
+        }
         for other in ["", "request", "request 7", "room x y", "weather fine"] {
-            assert_eq!(Wake::parse(other), [], "{other}");
+            assert_eq!(Wake::parse(other), None, "{other}");
         }
     }
 }

@@ -419,7 +419,7 @@ mod tests {
             let request =
                 Request::new(RequestId::new(), ask, sample::plan(), allow, "policy-1".into(), sample::NOW);
             ledger.submit(&request).await.unwrap();
-            let claim = ledger.claim_run("w", LONG, sample::NOW).await.unwrap().unwrap();
+            let claim = ledger.claim_runs("w", LONG, 1, sample::NOW).await.unwrap().pop().unwrap();
             Shown { ledger, fence: claim.fence }
         }
 
@@ -464,7 +464,7 @@ mod tests {
     #[tokio::test]
     async fn a_change_of_a_request_without_a_card_is_told_to_whoever_watches_it() {
         let shown = Shown::new().await;
-        let mut listener = shown.ledger.listen().await.unwrap();
+        let mut wakes = shown.ledger.wakes();
         let ask = Ask { key: "k-2".into(), ..sample::ask() };
         let allow = Decision::Allow { rule: "dev".into() };
         let request =
@@ -472,7 +472,7 @@ mod tests {
         shown.ledger.submit(&request).await.unwrap();
         let mut heard = Vec::new();
         while !(heard.contains(&Wake::Request(request.id)) && heard.contains(&Wake::Run)) {
-            heard.push(listener.next(LONG).await.unwrap());
+            heard.push(wakes.recv().await.unwrap());
         }
     }
 }

@@ -4,108 +4,78 @@
 
 use super::change::{CARD, ENTRY};
 use super::error::sql;
-use super::request::expire;
 use super::rows::{self, corrupt};
 use super::time::utc;
 use crate::*;
 use jiff::Timestamp;
-use serde_json::json;
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Row};
 use std::time::Duration;
 
-/// What one look at the queue brought.
-enum Found {
-    Claim(Box<Claim>),
-    /// An expired request, or another worker was faster: look again.
-    Again,
-    Nothing,
-}
-
 impl Ledger {
-    /// Claims the oldest run that is queued, or whose lease ran out, and whose target no other live run holds. A first
-    /// claim moves the request to `running` through `Request::start` (an expired one is expired instead and the next is
-    /// tried, G2); a rescue keeps the state and adds to `attempt`. None: nothing to do.
-    pub async fn claim_run(
+    /// Claims runs, `most` at most, whose lease ran out or that are queued and whose target no other live run holds, oldest first. A first
+    /// claim moves the request to `running` as `Request::start` does (an expired one is left to [`Ledger::expire`], G2); a
+    /// rescue keeps the state and adds to `attempt`. Fewer than `most`: there is nothing more to do.
+    pub async fn claim_runs(
         &self,
         worker: &str,
         lease: Duration,
+        most: usize,
         now: Timestamp,
-    ) -> Result<Option<Claim>, LedgerError> {
-        loop {
-            match self.look_for_run(worker, lease, now).await? {
-                Found::Claim(claim) => return Ok(Some(*claim)),
-                Found::Again => {}
-                Found::Nothing => return Ok(None),
+    ) -> Result<Vec<Claim>, LedgerError> {
+        let wrong = sql("claim runs");
+        let query = format!(
+            "/* run.claim */ with next as materialized (select request, run from next_runs($1, $2)),
+             started as (
+                update request r set state = 'running', expires_at = null, updated_at = $1
+                from next where r.id = (next.request).id and (next.run).attempt = 0),
+             claimed as (
+                update run u set worker = $3, lease_until = now() + make_interval(secs => $4), token = u.token + 1,
+                    attempt = u.attempt + 1, started_at = coalesce(u.started_at, $1)
+                from next where u.id = (next.run).id returning u.*),
+             changed as (
+                select claimed.request, 'run.claimed' as kind, 'runner:' || worker as actor, $1::timestamptz as at,
+                    json_build_object('run', id, 'attempt', attempt, 'revision', revision,
+                        'digest', encode((next.request).digest, 'hex')) as body
+                from claimed join next on (next.run).id = claimed.id),
+             {ENTRY}, {CARD}
+             select (next.request).*, claimed.token, row_to_json(claimed) as run from claimed join next on (next.run).id = claimed.id"
+        );
+        let rows = loop {
+            let claimed = sqlx::query(AssertSqlSafe(query.as_str()))
+                .bind(utc(now))
+                .bind(i32::try_from(most).unwrap_or(i32::MAX))
+                .bind(worker)
+                .bind(lease.as_secs_f64())
+                .fetch_all(&self.pool)
+                .await;
+            match claimed {
+                Ok(rows) => break rows,
+                // Between our look and our claim another worker began a run on the same target: look again.
+                Err(sqlx::Error::Database(error)) if error.constraint() == Some("run_one_per_target") => {}
+                Err(error) => return Err(wrong(error)),
             }
+        };
+        let mut claims = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let (run, mut request) = (rows::json::<Run>(row, "run")?, rows::request(row)?);
+            if run.attempt == 1 {
+                request = request.start(now).map_err(|refusal| corrupt("claim a run", refusal))?;
+            }
+            let steps = if run.attempt > 1 { self.steps(run.id).await? } else { Vec::new() };
+            self.wake(Wake::Request(request.id));
+            let token = row.try_get("token").map_err(wrong)?;
+            claims.push(Claim { fence: Fence { run: run.id, token }, run, request, steps });
         }
+        Ok(claims)
     }
 
-    async fn look_for_run(
-        &self,
-        worker: &str,
-        lease: Duration,
-        now: Timestamp,
-    ) -> Result<Found, LedgerError> {
-        let wrong = sql("claim a run");
-        let mut tx = self.pool.begin().await.map_err(wrong)?;
-        let row = sqlx::query("select (next.request).*, next.run from next_run() next")
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(wrong)?;
-        let Some(row) = row else { return Ok(Found::Nothing) };
-        let (run, mut request) = (rows::json::<Run>(&row, "run")?, rows::request(&row)?);
-
-        if run.attempt == 0 {
-            request = match request.clone().start(now) {
-                Ok(request) => request,
-                Err(_) => {
-                    let expired = expire(&mut tx, request, now).await?;
-                    tx.commit().await.map_err(wrong)?;
-                    self.wake_for(&expired);
-                    return Ok(Found::Again);
-                }
-            };
-        }
-        let body = json!({"run": run.id, "attempt": run.attempt + 1, "revision": run.revision, "digest": request.digest});
-        let claimed = sqlx::query(AssertSqlSafe(format!(
-            "/* run.claim */ with started as (
-                update request set state = $5, note = $6, expires_at = null, updated_at = $7 where id = $8 and $9),
-             claimed as (
-                update run set worker = $2, lease_until = now() + make_interval(secs => $3), token = token + 1,
-                    attempt = attempt + 1, started_at = coalesce(started_at, $4)
-                where id = $1 returning *),
-             changed as (
-                select request, 'run.claimed' as kind, 'runner:' || worker as actor, $4::timestamptz as at, $10::json as body
-                from claimed),
-             {ENTRY}, {CARD}
-             select token, row_to_json(claimed) as run from claimed"
-        )))
-        .bind(run.id.0)
-        .bind(worker)
-        .bind(lease.as_secs_f64())
-        .bind(utc(now))
-        .bind(request.state.as_str())
-        .bind(&request.note)
-        .bind(utc(request.updated_at))
-        .bind(request.id.0)
-        .bind(run.attempt == 0)
-        .bind(body.to_string())
-        .fetch_one(&mut *tx)
-        .await;
-        let claimed = match claimed {
-            Ok(row) => row,
-            // Between our look and our claim another worker began a run on the same target.
-            Err(sqlx::Error::Database(error)) if error.constraint() == Some("run_one_per_target") => {
-                return Ok(Found::Again);
-            }
-            Err(error) => return Err(wrong(error)),
-        };
-        let fence = Fence { run: run.id, token: claimed.try_get("token").map_err(wrong)? };
-        let run: Run = rows::json(&claimed, "run")?;
-        let steps = if run.attempt > 1 { steps(&mut tx, run.id).await? } else { Vec::new() };
-        tx.commit().await.map_err(wrong)?;
-        self.wake(Wake::Request(request.id));
-        Ok(Found::Claim(Box::new(Claim { fence, run, request, steps })))
+    async fn steps(&self, run: RunId) -> Result<Vec<StepRecord>, LedgerError> {
+        let rows =
+            sqlx::query("select row_to_json(s) as step from step s where run = $1 order by phase, index")
+                .bind(run.0)
+                .fetch_all(&self.pool)
+                .await;
+        rows.map_err(sql("read steps"))?.iter().map(|row| rows::json(row, "step")).collect()
     }
 
     /// Keeps the lease. Returns the request's `cancel`, so that a call every few seconds also hears of it.
@@ -142,12 +112,4 @@ impl Ledger {
         .map_err(sql("count the queue"))?;
         Ok((queued as u64, held as u64))
     }
-}
-
-async fn steps(tx: &mut PgConnection, run: RunId) -> Result<Vec<StepRecord>, LedgerError> {
-    let rows = sqlx::query("select row_to_json(s) as step from step s where run = $1 order by phase, index")
-        .bind(run.0)
-        .fetch_all(tx)
-        .await;
-    rows.map_err(sql("read steps"))?.iter().map(|row| rows::json(row, "step")).collect()
 }

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs one practice cluster with a sample shop in it, until it is told to stop.
 ///
 /// Faults: POST /practice/faults with {"latency_ms": 50}, {"fail_next": 3, "fail_code": 500}, {"fail_share": 0.1},

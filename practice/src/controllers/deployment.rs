@@ -71,6 +71,27 @@ fn bare(template: &Value) -> Value {
     template
 }
 
+/// Whether two templates are equal when they are [`bare`], without copying them.
+fn is_same(one: &Value, other: &Value) -> bool {
+    are_same(one, other, "", |key, one, other| match key {
+        "metadata" => are_same(one, other, "creationTimestamp", |key, one, other| match key {
+            "labels" => are_same(one, other, HASH, |_, one, other| one == other),
+            _ => one == other,
+        }),
+        _ => one == other,
+    })
+}
+
+/// Whether two maps, which are sorted, have the same under each key but one.
+fn are_same(one: &Value, other: &Value, but: &str, same: fn(&str, &Value, &Value) -> bool) -> bool {
+    let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return one == other };
+    let mut others = other.iter().filter(|(key, _)| *key != but);
+    one.iter()
+        .filter(|(key, _)| *key != but)
+        .all(|(key, value)| others.next().is_some_and(|(of, with)| key == of && same(key, value, with)))
+        && others.next().is_none()
+}
+
 pub(crate) fn find(control: &Control<'_>, deployment: &Value) -> Sets {
     let mut all = control.store.controlled(object::uid(deployment), "replicasets.apps");
     all.sort_by_key(|set| {
@@ -80,9 +101,9 @@ pub(crate) fn find(control: &Control<'_>, deployment: &Value) -> Sets {
             object::name(set).to_owned(),
         )
     });
-    let wanted = bare(&deployment["spec"]["template"]);
+    let wanted = &deployment["spec"]["template"];
     let new =
-        all.iter().position(|set| bare(&set["spec"]["template"]) == wanted).map(|index| all.remove(index));
+        all.iter().position(|set| is_same(&set["spec"]["template"], wanted)).map(|index| all.remove(index));
     Sets { new, old: all }
 }
 

@@ -174,7 +174,9 @@ async fn listen(mut heard: PgListener, pool: PgPool, wanted: usize) -> Result<Ha
     while first.len() < wanted {
         let left = give_up.saturating_duration_since(Instant::now());
         let Ok(note) = tokio::time::timeout(left, heard.recv()).await else { break };
-        if let Some(id) = note?.payload().strip_prefix("request ") {
+        // Before it stands who tells it.
+        let note = note?;
+        if let Some(id) = note.payload().split_once(" request ").map(|(_, id)| id) {
             first.entry(id.to_string()).or_insert_with(Instant::now);
         }
     }
