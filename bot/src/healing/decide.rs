@@ -3,13 +3,13 @@
 
 use super::{
     actor, json,
-    known::{Known, change},
+    known::{Known, asking, change},
 };
 use heal::{
     event::{Event, Fingerprint},
     incident::{
-        Attempt, Braked, Caps, Course, Group, Handling, Incident, Next, Reaction, Reason, Situation, Trouble,
-        hides, past, react,
+        Attempt, Braked, Caps, Course, Group, Handling, Incident, Next, Reaction, Reason, Situation, Task,
+        Trouble, hides, past, react,
     },
     rules::{Answer, Judgement, Known as Given, Rules, Verdict},
 };
@@ -170,6 +170,11 @@ fn begin(
     let rule = course.rule.clone();
     let mut handling = Handling { note: None, ..known.handling.clone() };
     let (id, heals, with_person) = (course.id, course.heals(), course.with_person.clone());
+    // Its card shows the request as soon as it is there.
+    handling.request = match &course.task {
+        Task::Ask { request } => Some(*request),
+        _ => handling.request,
+    };
     handling.course = Some(course);
     let incident = known.incident.clone();
     let incident = if heals { incident.proposed(&rule, id, now) } else { Ok(incident) };
@@ -197,7 +202,7 @@ fn begin(
         brake,
         begun: heals.then(|| (id, rule, json(&attempt))),
         entries: vec![entry],
-        ..change(&incident, &handling, now)
+        ..asking(change(&incident, &handling, now), &handling, now)
     };
     Decision { change: Some(change), call: None, begun: true }
 }

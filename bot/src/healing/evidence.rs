@@ -1,7 +1,7 @@
 //! What an incident's card shows of the trouble itself: last log lines, what the cluster said, a small picture of the metric. Gathered
 //! once, beside what is done about it, so that it delays nothing.
 
-use super::known::{self, Known, change, since};
+use super::known::{self, Known, asking, change, since};
 use crate::{app::App, picture, sketch::Sketch};
 use actions::{
     evidence::{gather, reasons},
@@ -116,7 +116,10 @@ async fn keep(app: &App, id: ledger::IncidentId, seen: Seen, now: Timestamp) -> 
             handling.seen = Some(seen);
             // A course looks for itself what it waits for.
             let due_at = if handling.course.is_some() { now } else { now + AGAIN };
-            Ok::<_, LedgerError>((Some(change(&known.incident, &handling, due_at)), ()))
+            Ok::<_, LedgerError>((
+                Some(asking(change(&known.incident, &handling, due_at), &handling, now)),
+                (),
+            ))
         })
         .await?;
     Ok(())

@@ -3,14 +3,19 @@
 use super::{json, read_json};
 use heal::{
     event::Event,
-    incident::{Attempt, Brake, Handling, Incident, Load, NODE_DOWN, Silence, Storm, Thresholds, Trouble},
+    incident::{
+        Attempt, Brake, Handling, Incident, Load, NODE_DOWN, Silence, Storm, Task, Thresholds, Trouble,
+    },
     rules::Rules,
 };
 use jiff::{SignedDuration, Timestamp};
-use ledger::{HealingChange, HealingState, LedgerError, Since, StoredIncident};
+use ledger::{HealingChange, HealingState, LedgerError, RequestId, RequestState, Since, StoredIncident};
 
 /// The longest that a limit or `unless` may look back; what is longer counts as this.
 const LONGEST_WINDOW: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// A worker silent for so long is presumed dead, and another looks after its incidents.
+pub const LEASE: SignedDuration = SignedDuration::from_secs(15);
 
 /// Everything that decides about one incident.
 pub struct Known {
@@ -113,5 +118,18 @@ pub fn change(incident: &Incident, handling: &Handling, due_at: Timestamp) -> He
         entries: Vec::new(),
         shown: Vec::new(),
         said: Vec::new(),
+    }
+}
+
+/// A change of an incident whose course may ask for something, and does so next or has done so: there is nothing to do about it before
+/// the request has moved on from being awaited, or its asker is dead.
+pub fn asking(change: HealingChange, handling: &Handling, now: Timestamp) -> HealingChange {
+    match handling.course.as_ref().map(|course| &course.task) {
+        Some(Task::Ask { request }) => HealingChange {
+            waits_for: Some((RequestId(*request), Some(RequestState::Awaiting))),
+            due_at: now + LEASE,
+            ..change
+        },
+        _ => change,
     }
 }

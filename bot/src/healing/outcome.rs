@@ -3,7 +3,7 @@
 
 use super::{
     actor, decide,
-    known::{Known, change, since},
+    known::{Known, asking, change, since},
     steward,
 };
 use crate::{app::App, draw};
@@ -19,7 +19,7 @@ use ledger::{
 use serde_json::{Value, json};
 
 /// A request that waits is looked at now and then, should its change not have been heard of.
-const WAITS: SignedDuration = SignedDuration::from_secs(30);
+pub const WAITS: SignedDuration = SignedDuration::from_secs(30);
 
 /// What has happened to a course.
 pub enum Step {
@@ -127,9 +127,13 @@ fn follow_up(
     };
     let due_at = if waits_for.is_some() { now + WAITS } else { now };
     let mut change = match next {
-        Next::Go(next) => {
+        Next::Go(next) if waits_for.is_some() => {
             handling.course = Some(next);
             HealingChange { waits_for, ..change(&incident, &handling, due_at) }
+        }
+        Next::Go(next) => {
+            handling.course = Some(next);
+            asking(change(&incident, &handling, due_at), &handling, now)
         }
         Next::Over(result) => over(app, known, incident, handling, &went, result, now)?,
     };

@@ -2,7 +2,7 @@
 
 use super::{
     actor, condition,
-    outcome::{Step, move_on, pause},
+    outcome::{Step, WAITS, move_on, pause},
     read_json, rooms,
     typed::typed,
 };
@@ -37,7 +37,7 @@ pub async fn take(
             let request = RequestId(request);
             let view = if is_new { None } else { app.ledger.view(request).await? };
             match view {
-                None => Box::pin(ask(app, id, incident, course, request, now)).await,
+                None => Box::pin(ask(app, id, incident, course, request, is_new, now)).await,
                 Some(view) => follow(app, id, incident, course, &view, now).await,
             }
         }
@@ -61,6 +61,7 @@ async fn ask(
     incident: &Incident,
     course: &Course,
     request: RequestId,
+    is_new: bool,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
     let Some(Proposed::Action { action, target, parameters, note }) = course.current() else {
@@ -88,8 +89,8 @@ async fn ask(
     let name = incident.names.first().map_or("", String::as_str);
     let actor = actor(name);
     let storms = match incident.group.cluster() {
-        Some(cluster) => app.ledger.storm(cluster).await?,
-        None => None,
+        Some(cluster) if !is_new => app.ledger.storm(cluster).await?,
+        _ => None,
     };
     // It may have begun to storm since the course began.
     let storm: Storm = storms.map(|doc| read_json("read a storm", doc)).transpose()?.unwrap_or_default();
@@ -116,8 +117,11 @@ async fn ask(
     };
     let end = match app.gate.submit_as(request, ask, now).await? {
         Submitted::Request { request, .. } => {
-            for room in rooms(app, incident.group.cluster()) {
-                app.ledger.show(request.id, &room).await?;
+            let rooms = rooms(app, incident.group.cluster());
+            app.ledger.asked(id, request.id, request.state, &rooms, now + WAITS, now).await?;
+            // It is looked at again when its request moves on, and then it is noted what there is to note.
+            if matches!(request.state, RequestState::Awaiting | RequestState::Approved) {
+                return Ok(false);
             }
             let Some(view) = app.ledger.view(request.id).await? else { return Ok(false) };
             return follow(app, id, incident, course, &view, now).await;

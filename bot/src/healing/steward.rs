@@ -4,7 +4,7 @@ use super::{
     condition,
     decide::{Found, decide, history},
     evidence,
-    known::{self, Known, since},
+    known::{self, Known, LEASE, since},
     rooms, step,
 };
 use crate::{app::App, draw};
@@ -13,16 +13,17 @@ use heal::{
     incident::{Caps, Incident, Trouble},
     rules::Rules,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use ledger::{HealingChange, IncidentId, LedgerError, Place, StoredIncident, Wake};
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 use tokio::{
     sync::broadcast::error::{RecvError, TryRecvError},
     task::JoinSet,
 };
 
-/// A worker silent for so long is presumed dead, and another looks after its incidents.
-const LEASE: SignedDuration = SignedDuration::from_secs(30);
 /// The fallback when no wake arrives.
 const POLL: Duration = Duration::from_millis(500);
 /// Wakes that come within this of the last look are answered together.
@@ -36,26 +37,33 @@ const TASKS: usize = 20;
 pub async fn work(app: App) {
     let mut wakes = app.ledger.wakes();
     let mut tasks: JoinSet<()> = JoinSet::new();
+    // What is being looked after here is not claimed by its own changes.
+    let mut busy: HashMap<tokio::task::Id, IncidentId> = HashMap::new();
     while !app.stop.is_cancelled() {
         let (limit, looked) = ((PARALLEL - tasks.len()) as u32, Instant::now());
+        let except: Vec<IncidentId> = busy.values().copied().collect();
         let claimed = match limit {
             0 => Vec::new(),
-            _ => app.ledger.claim_incidents(limit, LEASE, Timestamp::now()).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "could not claim incidents");
-                Vec::new()
-            }),
+            _ => {
+                let claimed = app.ledger.claim_incidents(limit, &except, LEASE, Timestamp::now()).await;
+                claimed.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "could not claim incidents");
+                    Vec::new()
+                })
+            }
         };
         let more = claimed.len() as u32 == limit;
         for stored in claimed {
-            let app = app.clone();
-            tasks.spawn(async move {
-                let (id, now) = (stored.id, Timestamp::now());
+            let (app, id) = (app.clone(), stored.id);
+            let task = tasks.spawn(async move {
+                let now = Timestamp::now();
                 // First, because what is done about it takes away what there is to be seen.
                 evidence::begin(&app, &stored, now);
                 if let Err(error) = look_after(&app, stored, now).await {
                     tracing::warn!(incident.id = %id, %error, "could not look after an incident; it will be tried again");
                 }
             });
+            busy.insert(task.id(), id);
         }
         let woken = async {
             loop {
@@ -71,11 +79,19 @@ pub async fn work(app: App) {
         };
         tokio::select! {
             () = app.stop.cancelled() => {}
-            Some(_) = tasks.join_next(), if more => {}
+            // Something of it may have changed since it was claimed.
+            Some(ended) = tasks.join_next_with_id() => {
+                busy.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
+                if !more {
+                    tokio::time::sleep(GATHER.saturating_sub(looked.elapsed())).await;
+                }
+            }
             () = woken, if !more => {}
             () = tokio::time::sleep(POLL) => {}
         }
-        while tasks.try_join_next().is_some() {}
+        while let Some(ended) = tasks.try_join_next_with_id() {
+            busy.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
+        }
     }
     // What was begun is ended.
     while tasks.join_next().await.is_some() {}
@@ -90,17 +106,19 @@ pub async fn look_after(app: &App, mut stored: StoredIncident, now: Timestamp) -
         if incident.end.is_some() {
             return Ok(());
         }
-        let goes_on = match &handling.course {
+        let next = match &handling.course {
             None => {
-                is_new = consider(app, id, now).await?;
-                is_new
+                is_new = true;
+                consider(app, id, now).await?
             }
-            Some(course) => step::take(app, id, &incident, course, std::mem::take(&mut is_new), now).await?,
+            Some(course) => {
+                match step::take(app, id, &incident, course, std::mem::take(&mut is_new), now).await? {
+                    true => app.ledger.incident(id).await?,
+                    false => None,
+                }
+            }
         };
-        if !goes_on {
-            return Ok(());
-        }
-        match app.ledger.incident(id).await? {
+        match next {
             Some(changed) => stored = changed,
             None => return Ok(()),
         }
@@ -108,8 +126,8 @@ pub async fn look_after(app: &App, mut stored: StoredIncident, now: Timestamp) -
     Ok(())
 }
 
-/// No rule is at work on it: does one apply? True: one has begun.
-async fn consider(app: &App, id: IncidentId, now: Timestamp) -> Result<bool, LedgerError> {
+/// No rule is at work on it: does one apply? The incident as it is then, when one has begun.
+async fn consider(app: &App, id: IncidentId, now: Timestamp) -> Result<Option<StoredIncident>, LedgerError> {
     let troubles = known::troubles(app.ledger.troubles(id).await?)?;
     let rules = app.rules.current();
     let (found, titles) = find_out(app, &rules, &troubles).await;
@@ -123,10 +141,16 @@ async fn consider(app: &App, id: IncidentId, now: Timestamp) -> Result<bool, Led
             if let (Some(change), Some(why)) = (&mut change, &decision.call) {
                 call(app, change, &known.incident, &known.handling.called.len().to_string(), why, None)?;
             }
-            Ok::<_, LedgerError>((change, decision.begun))
+            let begun = change.as_ref().filter(|_| decision.begun).map(|change| StoredIncident {
+                id,
+                doc: change.doc.clone(),
+                handling: change.handling.clone(),
+                ended_at: change.ended_at,
+            });
+            Ok::<_, LedgerError>((change, begun))
         })
         .await?;
-    Ok(decided.unwrap_or(false))
+    Ok(decided.flatten())
 }
 
 async fn find_out(app: &App, rules: &Rules, troubles: &[(Trouble, Event)]) -> (Found, Vec<String>) {

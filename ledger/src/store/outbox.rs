@@ -203,10 +203,14 @@ impl Ledger {
         take: &Take,
     ) -> Result<Vec<Delivery>, LedgerError> {
         let rows: Vec<DeliveryRow> = sqlx::query_as(
-            "/* outbox.claim */ with queued as (
-                 select card, place, row_number() over (partition by place order by due_at, card) nth from delivery
+            "/* outbox.claim */ with oldest as (
+                 select card, place, due_at from delivery
                  where platform = $1 and shown < wanted and given_up_at is null and due_at <= clock_timestamp()
                    and place <> all ($5)
+                 -- However many are due. A room that fills this with its own is full, and left out, the next time.
+                 order by due_at limit $4 * 8
+             ), queued as (
+                 select card, place, row_number() over (partition by place order by due_at, card) nth from oldest
              ), due as (
                  select d.card, d.place, d.due_at from delivery d
                  join queued q on q.card = d.card and q.place = d.place and q.nth <= $6

@@ -2,13 +2,20 @@
 
 use super::super::change::ENTRY;
 use super::super::time::utc;
-use super::{read::troubles, storm::weather, *};
+use super::{
+    read::troubles_of,
+    storm::{ARRIVALS_WITHIN, weather},
+    *,
+};
+use sqlx::{Postgres, QueryBuilder};
 
 impl Ledger {
-    /// Claims open incidents that are due, or whose request has moved on (`SKIP LOCKED`); until `now + lease` nobody else gets them.
+    /// Claims open incidents that are due, or whose request has moved on (`SKIP LOCKED`), but none of those that the caller is at; until
+    /// `now + lease` nobody else gets them.
     pub async fn claim_incidents(
         &self,
         limit: u32,
+        except: &[IncidentId],
         lease: SignedDuration,
         now: Timestamp,
     ) -> Result<Vec<StoredIncident>, LedgerError> {
@@ -17,6 +24,7 @@ impl Ledger {
                  select i.id from incident i left join request r on r.id = i.request
                  where i.ended_at is null
                    and (i.due_at <= $1 or r.state is distinct from i.request_state and r.id is not null)
+                   and i.id <> all ($4)
                  order by i.due_at limit $2 for update of i skip locked
              ), claimed as (
                  update incident i set due_at = $3, request_state = coalesce(r.state, i.request_state)
@@ -27,6 +35,7 @@ impl Ledger {
         .bind(utc(now))
         .bind(i64::from(limit))
         .bind(utc(now + lease))
+        .bind(except.iter().map(|id| id.0).collect::<Vec<_>>())
         .fetch_all(&self.pool)
         .await
         .map_err(sql("claim incidents"))?;
@@ -44,16 +53,18 @@ impl Ledger {
     ) -> Result<Option<T>, E> {
         let wrong = sql("change an incident");
         let mut tx = self.pool.begin().await.map_err(wrong)?;
-        let place: Option<(String, Option<String>)> = sqlx::query_as(
-            "with i as (select place, cluster from incident where id = $1)
-             select i.* from i, (select pg_advisory_xact_lock(hashtext('petrel.heal'), hashtext(coalesce(cluster, ''))) from i) l",
-        )
+        // The cluster first, then the incident, which folding locks too: whoever has both sees all that was written before.
+        let locked: Option<LockedRow> = sqlx::query_as(AssertSqlSafe(format!(
+            "with cluster as materialized (
+                 select pg_advisory_xact_lock(hashtext('petrel.heal'), hashtext(coalesce(cluster, ''))) from incident where id = $1)
+             select {COLUMNS}, i.place, i.cluster from cluster, incident i where i.id = $1 for no key update of i"
+        )))
         .bind(id.0)
         .fetch_optional(&mut *tx)
         .await
         .map_err(wrong)?;
-        let Some((place, cluster)) = place else { return Ok(None) };
-        let state = read_state(&mut tx, id, &place, cluster.as_deref(), since, now).await?;
+        let Some(LockedRow { incident, place, cluster }) = locked else { return Ok(None) };
+        let state = read_state(&mut tx, incident, &place, cluster.as_deref(), since, now).await?;
         let (change, outcome) = decide(state)?;
         if let Some(change) = change {
             write_change(&mut tx, id, &place, cluster.as_deref(), &change, now).await?;
@@ -62,6 +73,40 @@ impl Ledger {
             self.wake(Wake::Incident);
         }
         Ok(Some(outcome))
+    }
+
+    /// The request that the incident waits for has been made: it is noted how it stands and shown in these places, and the incident is
+    /// looked at again by `due_at`, unless it is due already. One statement without locks that others wait for.
+    pub async fn asked(
+        &self,
+        id: IncidentId,
+        request: RequestId,
+        state: RequestState,
+        shown: &[Place],
+        due_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        sqlx::query(
+            "/* incident.asked */ with changed as (
+                 update incident set request_state = $3, due_at = case when due_at > $6 then $5 else due_at end
+                 where id = $1 and request = $2 and ended_at is null returning id),
+             shown as (
+                 insert into delivery (card, place, wanted)
+                 select card.id, place, version from card, unnest($4::text[]) place where request = $2
+                 on conflict do nothing)
+             update card set version = version + 1 from changed where card.incident = changed.id",
+        )
+        .bind(id.0)
+        .bind(request.0)
+        .bind(state.as_str())
+        .bind(shown.iter().map(|place| place.0.as_str()).collect::<Vec<_>>())
+        .bind(utc(due_at))
+        .bind(utc(now))
+        .execute(&self.pool)
+        .await
+        .map_err(sql("note what was asked for"))?;
+        self.wake(Wake::Card);
+        Ok(())
     }
 
     /// Lets a rule go on at a place, as `decide` says of its brake; the entry in the same statement.
@@ -108,53 +153,75 @@ impl Ledger {
     }
 }
 
+#[derive(FromRow)]
+struct LockedRow {
+    #[sqlx(flatten)]
+    incident: IncidentColumns,
+    place: String,
+    cluster: Option<String>,
+}
+
+#[derive(FromRow)]
+struct StateRow {
+    brakes: Vec<String>,
+    attempts: Vec<String>,
+    silences: Vec<String>,
+    nodes_down: Vec<String>,
+    troubles: Vec<String>,
+    events: Vec<String>,
+    storm: Option<String>,
+    open: i64,
+    arrivals: i64,
+}
+
+/// All of it as of one moment, after the locks.
 async fn read_state(
     tx: &mut PgConnection,
-    id: IncidentId,
+    incident: IncidentColumns,
     place: &str,
     cluster: Option<&str>,
     since: &Since,
     now: Timestamp,
 ) -> Result<HealingState, LedgerError> {
-    let wrong = sql("read an incident");
-    let row: IncidentColumns = sqlx::query_as(AssertSqlSafe(format!(
-        "select {COLUMNS} from incident i where i.id = $1 for no key update"
+    let row: StateRow = sqlx::query_as(AssertSqlSafe(format!(
+        "select array(select doc::text from brake where place = $1) as brakes,
+             array(select doc::text from attempt where at > $2 and (cluster is not distinct from $3 or rule = any ($4)) order by at)
+                 as attempts,
+             array(select doc::text from silence where until > $5) as silences,
+             array(select doc::text from trouble where going_on and cluster = $3 and name = any ($6)) as nodes_down,
+             array(select doc::text {troubles}) as troubles, array(select event::text {troubles}) as events, w.*
+         from ({}) w",
+        weather("$3", "$8"),
+        troubles = troubles_of("$7")
     )))
-    .bind(id.0)
-    .fetch_one(&mut *tx)
+    .bind(place)
+    .bind(utc(since.attempts.unwrap_or(now)))
+    .bind(cluster)
+    .bind(&since.rules)
+    .bind(utc(now))
+    .bind(&since.node_down)
+    .bind(incident.id)
+    .bind(utc(now - ARRIVALS_WITHIN))
+    .fetch_one(tx)
     .await
-    .map_err(wrong)?;
-    let (brakes, attempts, silences, nodes_down): (Vec<String>, Vec<String>, Vec<String>, Vec<String>) =
-        sqlx::query_as(
-            "select array(select doc::text from brake where place = $1),
-                 array(select doc::text from attempt where at > $2 and (cluster is not distinct from $3 or rule = any ($4)) order by at),
-                 array(select doc::text from silence where until > $5),
-                 array(select doc::text from trouble where going_on and cluster = $3 and name = any ($6))",
-        )
-        .bind(place)
-        .bind(utc(since.attempts.unwrap_or(now)))
-        .bind(cluster)
-        .bind(&since.rules)
-        .bind(utc(now))
-        .bind(&since.node_down)
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(wrong)?;
-    let troubles = troubles(tx, id).await?;
-    let (storm, open, arrivals) = weather(tx, cluster, now).await?;
+    .map_err(sql("read an incident"))?;
+    let troubles = row.troubles.iter().zip(&row.events);
     Ok(HealingState {
-        incident: row.stored()?,
-        troubles,
-        brakes: values(brakes)?,
-        attempts: values(attempts)?,
-        silences: values(silences)?,
-        storm,
-        open,
-        arrivals,
-        nodes_down: values(nodes_down)?,
+        incident: incident.stored()?,
+        troubles: troubles
+            .map(|(doc, event)| Ok((value(doc)?, value(event)?)))
+            .collect::<Result<_, LedgerError>>()?,
+        brakes: values(row.brakes)?,
+        attempts: values(row.attempts)?,
+        silences: values(row.silences)?,
+        storm: row.storm.as_deref().map(value).transpose()?,
+        open: row.open as u32,
+        arrivals: row.arrivals as u32,
+        nodes_down: values(row.nodes_down)?,
     })
 }
 
+/// One statement, of the parts that the change has.
 async fn write_change(
     tx: &mut PgConnection,
     id: IncidentId,
@@ -163,92 +230,82 @@ async fn write_change(
     change: &HealingChange,
     now: Timestamp,
 ) -> Result<(), LedgerError> {
-    let wrong = sql("change an incident");
+    let mut query =
+        QueryBuilder::<Postgres>::new("/* incident.change */ with changed as (update incident set doc = ");
+    query
+        .push_bind(change.doc.to_string())
+        .push("::json, handling = ")
+        .push_bind(change.handling.to_string());
+    query.push("::json, ended_at = ").push_bind(change.ended_at.map(utc));
+    query.push(", request = ").push_bind(change.waits_for.map(|(request, _)| request.0));
+    let seen = change.waits_for.and_then(|(_, state)| state);
+    query.push(", request_state = ").push_bind(seen.map(RequestState::as_str));
+    query.push(", due_at = ").push_bind(utc(change.due_at));
+    query.push(" where id = ").push_bind(id.0).push(" returning id)");
+    if !change.shown.is_empty() {
+        query.push(", made as (insert into card (id, incident) select ").push_bind(CardId::new().0);
+        query.push(
+            ", id from changed on conflict (incident) do nothing returning id),
+             shown as (insert into delivery (card, place, wanted)
+                 select coalesce(made.id, card.id), place, coalesce(card.version, 1) from changed
+                 left join made on true left join card on card.incident = changed.id cross join unnest(",
+        );
+        query.push_bind(change.shown.iter().map(|place| place.0.as_str()).collect::<Vec<_>>());
+        query.push("::text[]) place on conflict do nothing)");
+    }
     if let Some(BrakeRow { rule, doc, blocked_at }) = &change.brake {
-        sqlx::query(
-            "insert into brake (rule, place, cluster, doc, blocked_at) values ($1, $2, $3, $4::json, $5)
-             on conflict (rule, place) do update set doc = excluded.doc, blocked_at = excluded.blocked_at",
-        )
-        .bind(rule)
-        .bind(place)
-        .bind(cluster)
-        .bind(doc.to_string())
-        .bind(blocked_at.map(utc))
-        .execute(&mut *tx)
-        .await
-        .map_err(wrong)?;
+        query.push(", braked as (insert into brake (rule, place, cluster, doc, blocked_at) values (");
+        query.push_bind(rule).push(", ").push_bind(place).push(", ").push_bind(cluster);
+        query.push(", ").push_bind(doc.to_string()).push("::json, ").push_bind(blocked_at.map(utc));
+        query.push(
+            ") on conflict (rule, place) do update set doc = excluded.doc, blocked_at = excluded.blocked_at)",
+        );
     }
     if let Some((attempt, rule, doc)) = &change.begun {
-        sqlx::query("insert into attempt (id, incident, rule, cluster, doc, at) values ($1, $2, $3, $4, $5::json, $6)")
-            .bind(attempt)
-            .bind(id.0)
-            .bind(rule)
-            .bind(cluster)
-            .bind(doc.to_string())
-            .bind(utc(now))
-            .execute(&mut *tx)
-            .await
-            .map_err(wrong)?;
+        query.push(", begun as (insert into attempt (id, incident, rule, cluster, doc, at) values (");
+        query.push_bind(attempt).push(", ").push_bind(id.0).push(", ").push_bind(rule);
+        query.push(", ").push_bind(cluster).push(", ").push_bind(doc.to_string()).push("::json, ");
+        query.push_bind(utc(now)).push("))");
     }
     if let Some((attempt, result, doc)) = &change.ended {
-        sqlx::query("update attempt set doc = $2::json, result = $3, ended_at = $4 where id = $1 and ended_at is null")
-            .bind(attempt)
-            .bind(doc.to_string())
-            .bind(result)
-            .bind(utc(now))
-            .execute(&mut *tx)
-            .await
-            .map_err(wrong)?;
+        query.push(", ended as (update attempt set doc = ").push_bind(doc.to_string());
+        query.push("::json, result = ").push_bind(*result).push(", ended_at = ").push_bind(utc(now));
+        query.push(" where id = ").push_bind(attempt).push(" and ended_at is null)");
     }
     if let Some((silence, doc, until)) = &change.silence {
-        sqlx::query(
-            "insert into silence (id, doc, until) values ($1, $2::json, $3) on conflict (id) do nothing",
-        )
-        .bind(silence)
-        .bind(doc.to_string())
-        .bind(utc(*until))
-        .execute(&mut *tx)
-        .await
-        .map_err(wrong)?;
+        query.push(", silenced as (insert into silence (id, doc, until) values (");
+        query.push_bind(silence).push(", ").push_bind(doc.to_string()).push("::json, ");
+        query.push_bind(utc(*until)).push(") on conflict (id) do nothing)");
     }
-    sqlx::query(
-        "/* incident.change */ with changed as (
-             update incident set doc = $2::json, handling = $3::json, ended_at = $4, request = $5, request_state = $6, due_at = $7
-             where id = $1 returning id),
-         made as (insert into card (id, incident) select $8, id from changed where cardinality($9::text[]) > 0
-             on conflict (incident) do nothing returning id),
-         shown as (insert into delivery (card, place, wanted)
-             select coalesce(made.id, card.id), place, coalesce(card.version, 1) from changed
-             left join made on true left join card on card.incident = changed.id cross join unnest($9::text[]) place
-             on conflict do nothing)
-         update card set version = version + 1 from changed where card.incident = changed.id",
-    )
-    .bind(id.0)
-    .bind(change.doc.to_string())
-    .bind(change.handling.to_string())
-    .bind(change.ended_at.map(utc))
-    .bind(change.waits_for.map(|(request, _)| request.0))
-    .bind(change.waits_for.and_then(|(_, state)| state).map(RequestState::as_str))
-    .bind(utc(change.due_at))
-    .bind(CardId::new().0)
-    .bind(change.shown.iter().map(|place| place.0.as_str()).collect::<Vec<_>>())
-    .execute(&mut *tx)
-    .await
-    .map_err(wrong)?;
     let said = &change.said;
     if !said.is_empty() {
-        sqlx::query(
-            "with given as (select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) as g (id, key, place, said)),
-             made as (insert into card (id, said, key) select id, said::json, key from given on conflict (key) do nothing returning id)
-             insert into delivery (card, place, wanted) select id, place, 1 from made join given using (id)",
-        )
-        .bind(said.iter().map(|_| CardId::new().0).collect::<Vec<_>>())
-        .bind(said.iter().map(|(key, ..)| key.as_str()).collect::<Vec<_>>())
-        .bind(said.iter().map(|(_, place, _)| place.0.as_str()).collect::<Vec<_>>())
-        .bind(said.iter().map(|(.., card)| card.to_string()).collect::<Vec<_>>())
-        .execute(&mut *tx)
-        .await
-        .map_err(wrong)?;
+        query.push(", given as (select * from unnest(");
+        query.push_bind(said.iter().map(|_| CardId::new().0).collect::<Vec<_>>()).push("::uuid[], ");
+        query.push_bind(said.iter().map(|(key, ..)| key.as_str()).collect::<Vec<_>>()).push("::text[], ");
+        query.push_bind(said.iter().map(|(_, place, _)| place.0.as_str()).collect::<Vec<_>>());
+        query
+            .push("::text[], ")
+            .push_bind(said.iter().map(|(.., card)| card.to_string()).collect::<Vec<_>>());
+        query.push(
+            "::text[]) as g (id, key, place, said)),
+             told as (insert into card (id, said, key) select id, said::json, key from given
+                 on conflict (key) do nothing returning id),
+             due as (insert into delivery (card, place, wanted) select id, place, 1 from told join given using (id))",
+        );
     }
-    record_all(tx, &change.entries, now).await
+    if !change.entries.is_empty() {
+        query.push(", recorded as (insert into entry (at, kind, actor, request, body) select ");
+        query.push_bind(utc(now)).push(", kind, actor, request, body::json from unnest(");
+        let entries = &change.entries;
+        query.push_bind(entries.iter().map(|entry| entry.kind).collect::<Vec<_>>()).push("::text[], ");
+        query.push_bind(entries.iter().map(|entry| entry.actor.as_str()).collect::<Vec<_>>());
+        query.push("::text[], ");
+        query.push_bind(entries.iter().map(|entry| entry.request.map(|id| id.0)).collect::<Vec<_>>());
+        query.push("::uuid[], ");
+        query.push_bind(entries.iter().map(|entry| entry.body.to_string()).collect::<Vec<_>>());
+        query.push("::text[]) as g (kind, actor, request, body))");
+    }
+    query.push(" update card set version = version + 1 from changed where card.incident = changed.id");
+    query.build().execute(tx).await.map_err(sql("change an incident"))?;
+    Ok(())
 }

@@ -61,7 +61,13 @@ impl Ledger {
 
     /// Troubles of an incident that go on, each with the last event that said so; the oldest ones, at most 20.
     pub async fn troubles(&self, id: IncidentId) -> Result<Vec<(Value, Value)>, LedgerError> {
-        troubles(&mut *self.pool.acquire().await.map_err(sql("read troubles"))?, id).await
+        let rows: Vec<(String, String)> =
+            sqlx::query_as(AssertSqlSafe(format!("select doc::text, event::text {}", troubles_of("$1"))))
+                .bind(id.0)
+                .fetch_all(&self.pool)
+                .await
+                .map_err(sql("read troubles"))?;
+        rows.into_iter().map(|(doc, event)| Ok((value(&doc)?, value(&event)?))).collect()
     }
 
     /// One trouble.
@@ -97,16 +103,7 @@ impl Ledger {
     }
 }
 
-pub(super) async fn troubles(
-    connection: &mut PgConnection,
-    id: IncidentId,
-) -> Result<Vec<(Value, Value)>, LedgerError> {
-    let rows: Vec<(String, String)> = sqlx::query_as(
-        "select doc::text, event::text from trouble where incident = $1 and going_on order by began_at limit 20",
-    )
-    .bind(id.0)
-    .fetch_all(connection)
-    .await
-    .map_err(sql("read troubles"))?;
-    rows.into_iter().map(|(doc, event)| Ok((value(&doc)?, value(&event)?))).collect()
+/// SQL: troubles of the incident that this parameter names that go on, the oldest ones.
+pub(super) fn troubles_of(incident: &str) -> String {
+    format!("from trouble where incident = {incident} and going_on order by began_at, fingerprint limit 20")
 }

@@ -22,8 +22,15 @@ impl Ledger {
             .execute(&mut *tx)
             .await
             .map_err(wrong)?;
-        let (storm, open, arrivals) = weather(&mut tx, Some(cluster), now).await?;
-        let (changed, outcome) = decide(storm, open, arrivals)?;
+        let (storm, open, arrivals): (Option<String>, i64, i64) =
+            sqlx::query_as(AssertSqlSafe(weather("$1", "$2")))
+                .bind(cluster)
+                .bind(utc(now - ARRIVALS_WITHIN))
+                .fetch_one(&mut *tx)
+                .await
+                .map_err(wrong)?;
+        let storm = storm.as_deref().map(value).transpose()?;
+        let (changed, outcome) = decide(storm, open as u32, arrivals as u32)?;
         if let Some((doc, rages, entry)) = changed {
             sqlx::query(
                 "/* incident.storm */ insert into storm (cluster, doc, rages) values ($1, $2::json, $3)
@@ -63,20 +70,14 @@ impl Ledger {
     }
 }
 
-pub(super) async fn weather(
-    tx: &mut PgConnection,
-    cluster: Option<&str>,
-    now: Timestamp,
-) -> Result<(Option<Value>, u32, u32), LedgerError> {
-    let (storm, open, arrivals): (Option<String>, i64, i64) = sqlx::query_as(
-        "select (select doc::text from storm where cluster = $1),
-             (select count(*) from incident where cluster = $1 and ended_at is null),
-             (select count(*) from trouble where cluster = $1 and began_at > $2)",
+/// Troubles that began within this are arrivals.
+pub(super) const ARRIVALS_WITHIN: SignedDuration = SignedDuration::from_mins(1);
+
+/// SQL: the weather of the cluster that this parameter names, with what arrived since that one.
+pub(super) fn weather(cluster: &str, since: &str) -> String {
+    format!(
+        "select (select doc::text from storm where cluster = {cluster}) as storm,
+             (select count(*) from incident where cluster = {cluster} and ended_at is null) as open,
+             (select count(*) from trouble where cluster = {cluster} and began_at > {since}) as arrivals"
     )
-    .bind(cluster)
-    .bind(utc(now - SignedDuration::from_mins(1)))
-    .fetch_one(tx)
-    .await
-    .map_err(sql("look at the weather"))?;
-    Ok((storm.as_deref().map(value).transpose()?, open as u32, arrivals as u32))
 }
