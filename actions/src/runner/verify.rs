@@ -19,10 +19,10 @@ use tokio::time::Instant;
 
 /// Old replica sets are kept, ten by default.
 const REPLICA_SETS: u32 = 1_000;
-/// While a rollout goes on its pods are listed no more often than this: a pod that hiccups is not a failure within two seconds anyway.
-const PODS_EVERY: Duration = Duration::from_secs(1);
+/// While a rollout goes on its pods are listed no more often than this: a pod that hiccups is no failure within two seconds anyway.
+const PODS_EVERY: Duration = Duration::from_secs(2);
 /// Lines of progress come no closer than this.
-const PROGRESS_EVERY: Duration = Duration::from_millis(400);
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 impl Attempt<'_> {
     /// The plan's conditions, within the plan's time, which a rescue does not start anew. The inner error is why the

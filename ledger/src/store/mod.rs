@@ -94,7 +94,9 @@ impl Ledger {
             .options([("idle_in_transaction_session_timeout", "30s")])
             // Every statement that has parameters is found by its keys, whatever they are: planning it anew each time, as
             // Postgres prefers for large statements, costs more than running it.
-            .options([("plan_cache_mode", "force_generic_plan")]);
+            .options([("plan_cache_mode", "force_generic_plan")])
+            // Plans are kept, and on the first day they are made while tables are small enough to be read as a whole.
+            .options([("enable_seqscan", "off")]);
         let pool = PgPoolOptions::new()
             .max_connections(to.connections)
             .acquire_timeout(Duration::from_secs(10))
