@@ -30,4 +30,4 @@ pub use enter::enter_if_asked;
 pub use layer::{Layer, Standing};
 pub use limits::Limits;
 pub use outcome::{Ended, Printed, Ran};
-pub use run::{Error, Sandbox};
+pub use run::{Error, Sandbox, Spare};

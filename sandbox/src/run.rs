@@ -15,7 +15,7 @@ use std::{
     os::fd::OwnedFd,
     path::PathBuf,
     process::Stdio,
-    sync::Mutex,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -48,6 +48,21 @@ pub struct Sandbox {
     pub write: Vec<PathBuf>,
     /// How much it may use.
     pub limits: Limits,
+    /// The outer half of the next run.
+    pub spare: Spare,
+}
+
+/// An outer half that is started after a run for the next one: to start our own program twice takes longer than all the rest. It waits in
+/// its namespaces for its order and ends with us. Copies of a sandbox share it.
+#[derive(Clone, Debug, Default)]
+pub struct Spare(Arc<Mutex<Option<Waiting>>>);
+
+#[derive(Debug)]
+struct Waiting {
+    program: PathBuf,
+    left_out: BTreeSet<Layer>,
+    child: Child,
+    line: UnixStream,
 }
 
 impl Default for Sandbox {
@@ -59,6 +74,7 @@ impl Default for Sandbox {
             read: Vec::new(),
             write: Vec::new(),
             limits: Limits::default(),
+            spare: Spare::default(),
         }
     }
 }
@@ -82,7 +98,10 @@ impl Sandbox {
     /// is ended.
     pub async fn run(&self, words: &[String]) -> Result<Ran, Error> {
         let began = Instant::now();
-        let (mut child, line) = self.start().map_err(Error::Start)?;
+        let Waiting { mut child, line, .. } = match self.spare() {
+            Some(spare) => spare,
+            None => self.start().map_err(Error::Start)?,
+        };
         let (mut hear, mut say) = line.into_split();
         let mut order = serde_json::to_vec(&self.order(words)).map_err(|error| Error::Start(error.into()))?;
         order.push(b'\n');
@@ -112,6 +131,8 @@ impl Sandbox {
             .map_err(|_| Error::Lost("it did not end at its deadline".into()))?
             .map_err(Error::Start)?;
         let status = child.wait().await.map_err(Error::Start)?;
+        let next = self.clone();
+        tokio::spawn(async move { next.prepare() });
         let (standings, ended) = understand(&said)
             .ok_or_else(|| Error::Lost(format!("{status}: {}", String::from_utf8_lossy(&said))))?;
         self.all_stood(&standings)?;
@@ -129,19 +150,35 @@ impl Sandbox {
         })
     }
 
+    /// The spare one, when it is of this sandbox and still there.
+    fn spare(&self) -> Option<Waiting> {
+        let mut spare = self.spare.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let fits = spare.program == self.program && spare.left_out == self.left_out;
+        (fits && matches!(spare.child.try_wait(), Ok(None))).then_some(spare)
+    }
+
+    /// For the next run. Where it cannot be started, that run says why.
+    fn prepare(&self) {
+        if let Ok(spare) = self.start() {
+            *self.spare.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(spare);
+        }
+    }
+
     /// Starts the outer half. Its standard input is our line to it; the end that is ours closes when we are gone, whatever the reason.
-    fn start(&self) -> io::Result<(Child, UnixStream)> {
+    fn start(&self) -> io::Result<Waiting> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let child = Command::new(&self.program)
             .arg(OUTER)
+            .arg(serde_json::to_string(&self.left_out)?)
             .env_clear()
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        Ok((child, UnixStream::from_std(ours)?))
+        let line = UnixStream::from_std(ours)?;
+        Ok(Waiting { program: self.program.clone(), left_out: self.left_out.clone(), child, line })
     }
 
     fn order(&self, words: &[String]) -> Order {

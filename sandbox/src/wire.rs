@@ -50,14 +50,24 @@ impl Order {
         layer: Layer,
         build: impl FnOnce() -> Result<(), String>,
     ) -> bool {
-        let outcome = if self.left_out.contains(&layer) { Err("left out".into()) } else { build() };
-        let stands = outcome.is_ok();
-        standings.layers.insert(layer, outcome.map_or_else(Standing::Missing, |()| Standing::InForce));
-        stands
+        standings.put_up(&self.left_out, layer, build)
     }
 }
 
 impl Standings {
+    /// Puts up one wall, unless it is left out, and notes how that went.
+    pub fn put_up(
+        &mut self,
+        left_out: &BTreeSet<Layer>,
+        layer: Layer,
+        build: impl FnOnce() -> Result<(), String>,
+    ) -> bool {
+        let outcome = if left_out.contains(&layer) { Err("left out".into()) } else { build() };
+        let stands = outcome.is_ok();
+        self.layers.insert(layer, outcome.map_or_else(Standing::Missing, |()| Standing::InForce));
+        stands
+    }
+
     /// Whether this wall stands.
     pub fn stands(&self, layer: Layer) -> bool {
         self.layers.get(&layer) == Some(&Standing::InForce)

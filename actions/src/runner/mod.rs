@@ -39,7 +39,7 @@ use tracing::Instrument;
 /// How often to look for work that nobody woke us for.
 const POLL: Duration = Duration::from_secs(1);
 /// Runs held at once, waiting ones too: each has its heartbeat and looks at its cluster.
-const HELD: usize = 128;
+const HELD: usize = 256;
 
 /// How to run.
 #[derive(Clone, Debug)]

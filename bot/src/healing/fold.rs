@@ -47,7 +47,7 @@ pub async fn work(app: App, weather: UnboundedSender<String>) {
                 }
                 if events == BATCH {
                     // A flood: whoever sends it must be answered meanwhile.
-                    tokio::time::sleep(began.elapsed()).await;
+                    tokio::time::sleep(began.elapsed() * 2).await;
                     continue;
                 }
             }

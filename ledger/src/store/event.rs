@@ -5,6 +5,7 @@ use crate::*;
 use chrono::{DateTime, Utc};
 use jiff::Timestamp;
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// One event as it came in. What it says, the crate `heal` knows.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,12 +37,16 @@ impl Ledger {
         events: &[NewEvent],
         now: Timestamp,
     ) -> Result<u64, LedgerError> {
-        let keys: Vec<&str> = events.iter().map(|event| event.key.as_str()).collect();
-        let bodies: Vec<String> = events.iter().map(|event| event.body.to_string()).collect();
+        let mut once = HashSet::new();
+        let events = events.iter().filter(|event| once.insert(event.key.as_str()));
+        let (keys, bodies): (Vec<&str>, Vec<String>) =
+            events.map(|event| (event.key.as_str(), event.body.to_string())).unzip();
         let done = sqlx::query(
-            "/* event.receive */ insert into event (key, source, body, at)
-             select key, $1, body::json, $2 from unnest($3::text[], $4::text[]) as new (key, body)
-             on conflict (key) do nothing",
+            "/* event.receive */ with told as (
+                 select * from unnest($3::text[], $4::text[]) with ordinality as told (key, body, nth)),
+             new as (insert into event (key, at) select key, $2 from told on conflict (key) do nothing returning key)
+             insert into event_waiting (source, body, at)
+             select $1, body::json, $2 from told join new using (key) order by nth",
         )
         .bind(source)
         .bind(utc(now))
@@ -58,13 +63,12 @@ impl Ledger {
 
     /// Events that nobody has folded, oldest first.
     pub async fn waiting_events(&self, limit: u32) -> Result<Vec<WaitingEvent>, LedgerError> {
-        let rows: Vec<(i64, String, String, DateTime<Utc>)> = sqlx::query_as(
-            "select id, source, body::text, at from event where handled_at is null order by id limit $1",
-        )
-        .bind(i64::from(limit))
-        .fetch_all(&self.pool)
-        .await
-        .map_err(sql("read events"))?;
+        let rows: Vec<(i64, String, String, DateTime<Utc>)> =
+            sqlx::query_as("select id, source, body::text, at from event_waiting order by id limit $1")
+                .bind(i64::from(limit))
+                .fetch_all(&self.pool)
+                .await
+                .map_err(sql("read events"))?;
         // A body is JSON: the column's type says so.
         let event = |(id, source, body, at): (i64, String, String, DateTime<Utc>)| WaitingEvent {
             id,
@@ -93,7 +97,7 @@ impl Ledger {
         let bodies: Vec<String> = sqlx::query_scalar(
             "select event::text from trouble where going_on and cluster = $1 and event ->> 'source' = $2
              union all
-             select body::text from event where handled_at is null and source = $2 and body ->> 'state' = 'firing'",
+             select body::text from event_waiting where source = $2 and body ->> 'state' = 'firing'",
         )
         .bind(cluster)
         .bind(source)

@@ -44,7 +44,7 @@ impl Ledger {
                 (select count(*) from delivery where shown < wanted and given_up_at is null),
                 (select count(*) from delivery where given_up_at > clock_timestamp() - interval '1 day'),
                 (select count(*) from inbox where handled_at is null),
-                (select count(*) from event where handled_at is null),
+                (select count(*) from event_waiting),
                 (select count(*) from incident where ended_at is null),
                 (select count(*) from brake where blocked_at is not null),
                 (select count(*) from storm where rages)],

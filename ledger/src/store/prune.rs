@@ -42,7 +42,7 @@ impl Ledger {
             "/* prune.inbox */ delete from inbox where id in (select id from inbox where handled_at < $1 limit $2)",
             "/* prune.notice */ delete from notice where (request, revision, kind) in
                  (select request, revision, kind from notice where posted_at < $1 limit $2)",
-            "/* prune.event */ delete from event where id in (select id from event where handled_at < $1 limit $2)",
+            "/* prune.event */ delete from event where key in (select key from event where at < $1 limit $2)",
             "/* prune.trouble */ delete from trouble where fingerprint in
                  (select fingerprint from trouble where not going_on and at < $1 limit $2)",
             "/* prune.link_attempt */ delete from link_attempt where actor in

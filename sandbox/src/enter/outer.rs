@@ -1,5 +1,5 @@
-//! The outer half: becomes an unprivileged user, enters the namespaces, starts the inner half as process 1 of them, and watches. It ends everything when
-//! the deadline is over or when the other end of its line is closed, which happens also when the caller is killed.
+//! The outer half: becomes an unprivileged user, enters the namespaces, starts the inner half as process 1 of them, waits for its order, and watches. It ends
+//! everything when the deadline is over or when the other end of its line is closed, which happens also when the caller is killed.
 
 use super::INNER;
 use crate::{
@@ -20,6 +20,7 @@ use rustix::{
     },
 };
 use std::{
+    collections::BTreeSet,
     fs,
     io::{self, Read},
     os::{fd::OwnedFd, unix::net::UnixStream, unix::process::CommandExt},
@@ -36,10 +37,20 @@ pub fn run() -> io::Result<()> {
     // No terminal, and no Ctrl-C of ours: the caller says when it is over.
     let _ = setsid();
     let caller = wire::socket_on_stdin()?;
-    let order: Order = wire::receive(&caller)?;
+    let left_out = std::env::args().nth(2).unwrap_or_default();
+    let left_out: BTreeSet<Layer> = serde_json::from_str(&left_out)?;
+    let standings = enter(&left_out);
+    let mut inner = Inner::start()?;
+    // All this may have been done ahead; the time of the script begins with its order.
+    let order: Order = match wire::receive(&caller) {
+        Ok(order) => order,
+        Err(error) => {
+            end(&mut inner.child)?;
+            return if error.kind() == io::ErrorKind::UnexpectedEof { Ok(()) } else { Err(error) };
+        }
+    };
     let deadline = Instant::now() + order.limits.deadline;
-    let standings = enter(&order);
-    for word in watch(&caller, &order, standings, deadline)? {
+    for word in watch(&caller, inner, &order, standings, deadline)? {
         wire::send(&caller, &word)?;
     }
     Ok(())
@@ -59,15 +70,15 @@ fn close_inherited() -> io::Result<()> {
 }
 
 /// Becomes an unprivileged user and enters the namespaces.
-fn enter(order: &Order) -> Standings {
+fn enter(left_out: &BTreeSet<Layer>) -> Standings {
     let mut standings = Standings::default();
     let said = |what: &'static str| move |error: Errno| format!("{what}: {error}");
     // When memory runs out, the kernel should take the script, not us. Only an offer: no wall.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
-    order.put_up(&mut standings, Layer::UnprivilegedUser, || {
+    standings.put_up(left_out, Layer::UnprivilegedUser, || {
         become_no_one().map_err(said("become an unprivileged user"))
     });
-    order.put_up(&mut standings, Layer::UserNamespace, user_namespace);
+    standings.put_up(left_out, Layer::UserNamespace, user_namespace);
     let rest = [
         (Layer::MountNamespace, CloneFlags::CLONE_NEWNS),
         (Layer::PidNamespace, CloneFlags::CLONE_NEWPID),
@@ -76,7 +87,7 @@ fn enter(order: &Order) -> Standings {
         (Layer::UtsNamespace, CloneFlags::CLONE_NEWUTS),
     ];
     for (layer, flag) in rest {
-        order.put_up(&mut standings, layer, || unshare(flag).map_err(|error| format!("unshare: {error}")));
+        standings.put_up(left_out, layer, || unshare(flag).map_err(|error| format!("unshare: {error}")));
     }
     if standings.stands(Layer::UserNamespace) {
         keep_for_inner().unwrap_or_else(|error| {
@@ -127,20 +138,34 @@ fn keep_for_inner() -> rustix::io::Result<()> {
     configure_capability_in_ambient_set(CapabilitySet::SETPCAP, true)
 }
 
-/// Starts the inner half and stays until it is over, one way or another.
+/// The inner half, which waits to be told.
+struct Inner {
+    child: Child,
+    line: UnixStream,
+}
+
+impl Inner {
+    fn start() -> io::Result<Inner> {
+        let (line, theirs) = UnixStream::pair()?;
+        let child = Command::new("/proc/self/exe")
+            .arg(INNER)
+            .env_clear()
+            .stdin(OwnedFd::from(theirs))
+            .process_group(0)
+            .spawn()?;
+        Ok(Inner { child, line })
+    }
+}
+
+/// Tells the inner half what to do and stays until it is over, one way or another.
 fn watch(
     caller: &UnixStream,
+    inner: Inner,
     order: &Order,
     standings: Standings,
     deadline: Instant,
 ) -> io::Result<Vec<Word>> {
-    let (line, theirs) = UnixStream::pair()?;
-    let mut child = Command::new("/proc/self/exe")
-        .arg(INNER)
-        .env_clear()
-        .stdin(OwnedFd::from(theirs))
-        .process_group(0)
-        .spawn()?;
+    let Inner { mut child, line } = inner;
     // Only after it says that it will not outlive us does it hear what to do.
     let told = wire::receive::<()>(&line).and_then(|()| wire::send(&line, &(order, standings)));
     let mut heard = Vec::new();

@@ -146,8 +146,8 @@ async fn click_to_run() -> Result<()> {
 async fn drain(action: &str, target: &str) -> Result<()> {
     let mut world = World::for_figures().await?;
     let policy = POLICY.replacen("[\"restart\"]", "[\"restart\", \"pause\"]", 1);
-    std::fs::write(world.folder().join("policy.toml"), policy)?;
     world.write_config(0)?;
+    std::fs::write(world.folder().join("policy.toml"), policy)?;
     world.start().await?;
     workloads(&world, QUEUED).await?;
     let at = world.at();

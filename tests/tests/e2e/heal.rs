@@ -293,10 +293,8 @@ async fn a_storm_of_ten_thousand_alerts_is_few_incidents_and_nothing_is_done_alo
     assert_eq!(taken, 10_000, "nothing is lost");
     let pool = sqlx::PgPool::connect(&world.owner_url).await.expect("the owner");
     wait::until("all of it to be folded", Duration::from_secs(120), || async {
-        let left: i64 = sqlx::query_scalar("select count(*) from event where handled_at is null")
-            .fetch_one(&pool)
-            .await
-            .ok()?;
+        let left: i64 =
+            sqlx::query_scalar("select count(*) from event_waiting").fetch_one(&pool).await.ok()?;
         (left == 0).then_some(())
     })
     .await;

@@ -45,7 +45,7 @@ impl Ledger {
         .await
         .map_err(wrong)?;
         let (events, troubles, storms): (Vec<i64>, Vec<String>, Vec<String>) = sqlx::query_as(
-            "select array(select id from event where id = any ($1) and handled_at is null order by id),
+            "select array(select id from event_waiting where id = any ($1) order by id),
                  array(select doc::text from trouble where fingerprint = any ($2) or settle_at <= $3),
                  array(select cluster from storm where rages)",
         )
@@ -66,9 +66,8 @@ impl Ledger {
         write_incidents(&mut tx, &folded.incidents, now).await?;
         write_troubles(&mut tx, &folded.troubles, now).await?;
         record_all(&mut tx, &folded.entries, now).await?;
-        sqlx::query("/* incident.fold */ update event set handled_at = $2 where id = any ($1)")
+        sqlx::query("/* incident.fold */ delete from event_waiting where id = any ($1)")
             .bind(&events)
-            .bind(utc(now))
             .execute(&mut *tx)
             .await
             .map_err(wrong)?;
