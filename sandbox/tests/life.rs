@@ -2,10 +2,11 @@
 
 use crate::stage::{until, whole, with_word};
 use rustix::process::{Pid, Signal, kill_process};
-use sandbox::Error;
+use sandbox::{Ended, Error, Layer, Limits, Sandbox, Standing};
 use std::{
     fs,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 fn kill(pid: i32) {
@@ -76,4 +77,36 @@ async fn a_script_cannot_say_in_our_place_how_it_ended() {
     let ran = crate::stage::sh(&whole(), look).await;
     assert!(ran.stdout.text().contains("Permission denied"), "{ran:?}");
     assert!(ran.ended != sandbox::Ended::Exited(0));
+}
+
+/// Children of this process that wait for an order.
+fn spares() -> Vec<i32> {
+    let ours = std::process::id().to_string();
+    let children = fs::read_to_string(format!("/proc/{ours}/task/{ours}/children")).unwrap_or_default();
+    let is_outer = |pid: &i32| {
+        fs::read(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|line| line.windows(13).any(|word| word == b"sandbox-enter"))
+    };
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).filter(is_outer).collect()
+}
+
+#[tokio::test]
+async fn the_next_run_is_started_ahead_and_as_walled_and_timed_from_its_order() {
+    let limits = Limits { deadline: Duration::from_secs(2), ..Limits::default() };
+    let sandbox = Sandbox { limits, ..whole() };
+    let words = ["perl", "-e", "sleep 1"].map(str::to_owned);
+    let first = sandbox.run(&words).await.expect("a run");
+    until("a spare one waits", || spares().len() == 1).await;
+    let spare = spares();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let second = sandbox.run(&words).await.expect("a run");
+    assert_eq!((&second.ended, &second.layers), (&first.ended, &first.layers));
+    until("another spare one waits", || spares().len() == 1 && spares() != spare).await;
+    // One that is gone is not waited for, and one behind other walls is not taken.
+    kill(spares()[0]);
+    assert_eq!(sandbox.run(&words).await.expect("a run").ended, Ended::Exited(0));
+    until("a spare one waits", || spares().len() == 1).await;
+    let lower = Sandbox { left_out: [Layer::UtsNamespace].into(), required: [].into(), ..sandbox };
+    let ran = lower.run(&words).await.expect("a run");
+    assert!(matches!(ran.layers[&Layer::UtsNamespace], Standing::Missing(_)), "{ran:?}");
 }
