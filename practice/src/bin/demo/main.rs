@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -44,7 +44,18 @@ const READY_WITHIN: Duration = Duration::from_secs(90);
 const END_WITHIN: Duration = Duration::from_secs(20);
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    match run().await {
+        // A past that is still being written is not waited for; the next start writes it anew.
+        Ok(()) => std::process::exit(0),
+        Err(error) => {
+            eprintln!("the demo ended: {error:#}\nStart it again; what happened so far is kept.");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
     let ask = Arguments::parse();
     // Listened for from the start: whoever presses Ctrl-C early gets a clean end as well.
@@ -82,10 +93,6 @@ async fn main() -> anyhow::Result<()> {
     end(&mut petrel, "petrel").await;
     production.stop().await;
     staging.stop().await;
-    if result.is_ok() {
-        // A past that is still being written is not waited for; the next start writes it anew.
-        std::process::exit(0);
-    }
     result
 }
 
