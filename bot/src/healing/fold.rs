@@ -15,12 +15,18 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, Instant},
 };
-use tokio::sync::{broadcast::error::RecvError, mpsc::UnboundedSender};
+use tokio::sync::{
+    broadcast::{
+        Receiver,
+        error::{RecvError, TryRecvError},
+    },
+    mpsc::UnboundedSender,
+};
 
-/// Folded at once. An incident is written once per batch, whatever the number of its events.
-const BATCH: u32 = 2000;
+/// Folded at once. Whoever sends a flood is answered between two batches.
+const BATCH: u32 = 256;
 /// Events that come within this of the last batch are folded together: a batch costs a dozen statements, whatever its size.
-const GATHER: Duration = Duration::from_millis(25);
+const GATHER: Duration = Duration::from_millis(10);
 /// The fallback when no wake arrives, and how often what comes and goes is looked at.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -46,8 +52,10 @@ pub async fn work(app: App, weather: UnboundedSender<String>) {
                     let _ = weather.send(cluster);
                 }
                 if events == BATCH {
-                    // A flood: whoever sends it must be answered meanwhile.
-                    tokio::time::sleep(began.elapsed() * 2).await;
+                    // A flood, as long as more comes in: whoever sends it must be answered first.
+                    if has_come_in(&mut wakes) {
+                        tokio::time::sleep(began.elapsed() * 2).await;
+                    }
                     continue;
                 }
             }
@@ -70,6 +78,18 @@ pub async fn work(app: App, weather: UnboundedSender<String>) {
             () = app.stop.cancelled() => return,
             () = woken => tokio::time::sleep(GATHER.saturating_sub(began.elapsed())).await,
             () = tokio::time::sleep(POLL) => {}
+        }
+    }
+}
+
+/// Since it was looked last.
+fn has_come_in(wakes: &mut Receiver<Wake>) -> bool {
+    let mut heard = false;
+    loop {
+        match wakes.try_recv() {
+            Ok(Wake::Event) | Err(TryRecvError::Lagged(_)) => heard = true,
+            Ok(_) => {}
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return heard,
         }
     }
 }

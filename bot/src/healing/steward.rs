@@ -27,9 +27,9 @@ use tokio::{
 /// The fallback when no wake arrives.
 const POLL: Duration = Duration::from_millis(500);
 /// Wakes that come within this of the last look are answered together.
-const GATHER: Duration = Duration::from_millis(10);
-/// Looked after at once.
-const PARALLEL: usize = 8;
+const GATHER: Duration = Duration::from_millis(5);
+/// Looked after at once: each mostly waits for its cluster and for Postgres.
+const PARALLEL: usize = 24;
 /// Tasks of one incident that are done in one go; then it is another's turn.
 const TASKS: usize = 20;
 
