@@ -5,6 +5,7 @@ use futures::future::join_all;
 use ledger::*;
 use serde_json::json;
 use std::collections::HashSet;
+use std::sync::Mutex;
 use std::time::Duration;
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -104,6 +105,34 @@ async fn many_workers_claim_each_run_once() {
     let claims: Vec<RunId> = join_all(workers).await.into_iter().flatten().collect();
     assert_eq!(claims.len(), 30);
     assert_eq!(claims.iter().collect::<HashSet<_>>().len(), 30);
+}
+
+/// A run may come in between the beginning of a claim and its look: then it is claimed by the next one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_approved_while_others_claim_is_claimed() {
+    let (ledger, _) = fresh("meanwhile").await;
+    let mut waiting = Vec::new();
+    for n in 0..200 {
+        waiting.push(submitted(&ledger, &format!("d{n}"), needs(1)).await);
+    }
+    let voting = async {
+        for request in &waiting {
+            ledger.vote(request.id, &vote(request, "bob")).await.unwrap().unwrap();
+        }
+    };
+    let claimed = Mutex::new(HashSet::new());
+    let claiming = join_all((0..4).map(|n| {
+        let (ledger, claimed) = (&ledger, &claimed);
+        async move {
+            while claimed.lock().unwrap().len() < 200 {
+                let claims = ledger.claim_runs(&format!("w{n}"), LEASE, 8, at(2)).await.unwrap();
+                claimed.lock().unwrap().extend(claims.iter().map(|claim| claim.run.id));
+            }
+        }
+    }));
+    let both = async { tokio::join!(voting, claiming) };
+    let over = tokio::time::timeout(Duration::from_secs(30), both).await;
+    assert!(over.is_ok(), "{} of 200 were claimed", claimed.lock().unwrap().len());
 }
 
 #[tokio::test]

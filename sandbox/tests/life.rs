@@ -81,13 +81,15 @@ async fn a_script_cannot_say_in_our_place_how_it_ended() {
 
 /// Children of this process that wait for an order.
 fn spares() -> Vec<i32> {
-    let ours = std::process::id().to_string();
-    let children = fs::read_to_string(format!("/proc/{ours}/task/{ours}/children")).unwrap_or_default();
+    // Of whichever thread has started them.
+    let threads = fs::read_dir("/proc/self/task").expect("our threads").filter_map(Result::ok);
+    let children: Vec<String> =
+        threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok()).collect();
     let is_outer = |pid: &i32| {
         fs::read(format!("/proc/{pid}/cmdline"))
             .is_ok_and(|line| line.windows(13).any(|word| word == b"sandbox-enter"))
     };
-    children.split_whitespace().filter_map(|pid| pid.parse().ok()).filter(is_outer).collect()
+    children.join(" ").split_whitespace().filter_map(|pid| pid.parse().ok()).filter(is_outer).collect()
 }
 
 #[tokio::test]

@@ -3,9 +3,13 @@
 use super::{Cluster, ClusterError, call::Call};
 use http::Method;
 use serde_json::json;
+use std::collections::HashSet;
 
-/// Verbs, API group, resource and subresource that the catalogue's actions need.
-const NEEDED: [(&[&str], &str, &str, &str); 10] = [
+/// Verbs, API group, resource and subresource.
+type Needed = (&'static [&'static str], &'static str, &'static str, &'static str);
+
+/// What the catalogue's actions need.
+const NEEDED: [Needed; 10] = [
     (&["get", "list", "patch"], "apps", "deployments", ""),
     (&["get", "list", "patch"], "apps", "statefulsets", ""),
     (&["get", "list", "patch"], "apps", "daemonsets", ""),
@@ -18,13 +22,26 @@ const NEEDED: [(&[&str], &str, &str, &str); 10] = [
     (&["get"], "batch", "cronjobs", ""),
 ];
 
+/// The same for watching a cluster for trouble.
+const WATCHED: [Needed; 3] = [
+    (&["list", "watch"], "", "pods", ""),
+    (&["list", "watch"], "", "nodes", ""),
+    (&["list", "watch"], "", "events", ""),
+];
+
 impl Cluster {
-    /// What the catalogue needs and our credentials may not do in every namespace: `delete pods`, `get pods/log`.
+    /// What the catalogue needs, and the lookout where the cluster is watched, and our credentials may not do in every namespace: `delete
+    /// pods`, `get pods/log`.
     pub async fn not_allowed(&self) -> Result<Vec<String>, ClusterError> {
-        let asked = NEEDED.iter().flat_map(|&(verbs, group, resource, subresource)| {
+        let watched = if self.0.config.watch { &WATCHED[..] } else { &[] };
+        let asked = NEEDED.iter().chain(watched).flat_map(|&(verbs, group, resource, subresource)| {
             verbs.iter().map(move |verb| self.may(verb, group, resource, subresource))
         });
-        Ok(futures::future::try_join_all(asked).await?.into_iter().flatten().collect())
+        let mut missing: Vec<String> =
+            futures::future::try_join_all(asked).await?.into_iter().flatten().collect();
+        let mut said = HashSet::new();
+        missing.retain(|what| said.insert(what.clone()));
+        Ok(missing)
     }
 
     /// None: it is allowed.

@@ -3,7 +3,7 @@
 mod exec;
 
 use crate::scene::{Scene, config};
-use actions::cluster::{Cluster, ClusterError, Clusters};
+use actions::cluster::{Cluster, ClusterConfig, ClusterError, Clusters};
 use ledger::{ObjectRef, PatchKind};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -117,6 +117,25 @@ async fn what_our_token_may_not_do_is_named() {
         limited.not_allowed().await.unwrap(),
         ["patch daemonsets", "delete pods", "get pods/log", "create pods/exec"]
     );
+}
+
+#[tokio::test]
+async fn what_watching_needs_is_asked_for_where_a_cluster_is_watched() {
+    let scene = Scene::shop().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("limited.yaml");
+    let rights: &[(&str, &[&str])] = &[("pods", &["get", "list", "watch"]), ("nodes", &["list", "watch"])];
+    std::fs::write(&file, scene.practice.limited_kubeconfig(rights)).unwrap();
+    for (watch, named) in [(true, true), (false, false)] {
+        let config = ClusterConfig { watch, ..config("practice", &file, 5) };
+        let cluster = Clusters::new(vec![config]).get("practice").unwrap();
+        let missing = cluster.not_allowed().await.unwrap();
+        assert_eq!(
+            missing.iter().filter(|what| what.ends_with(" events")).count() == 2,
+            named,
+            "{missing:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -59,7 +59,9 @@ pub use view::*;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 /// A connection that has rested for so long is tried before it is used; a younger one is trusted, which saves a round trip
@@ -71,6 +73,8 @@ const RESTED: Duration = Duration::from_secs(5);
 pub struct Ledger {
     pool: PgPool,
     waker: notify::Waker,
+    /// Turns of those who may wait for the lock of a cluster: each holds a connection meanwhile, and there must be some for the others.
+    changing: Arc<Semaphore>,
 }
 
 /// How to reach the database.
@@ -113,7 +117,8 @@ impl Ledger {
             .await
             .map_err(wrong)?;
         schema::check(&pool).await?;
-        Ok(Ledger { waker: notify::Waker::start(pool.clone()), pool })
+        let changing = Arc::new(Semaphore::new((to.connections as usize / 4).max(1)));
+        Ok(Ledger { waker: notify::Waker::start(pool.clone()), pool, changing })
     }
 
     /// Brings the schema up to date as its owner, and grants the serving role what it needs and no more: no UPDATE,

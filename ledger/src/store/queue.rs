@@ -25,13 +25,14 @@ impl Ledger {
         let wrong = sql("claim runs");
         let query = format!(
             "/* run.claim */ with next as materialized (select request, run from next_runs($1, $2)),
-             started as (
-                update request r set state = 'running', expires_at = null, updated_at = $1
-                from next where r.id = (next.request).id and (next.run).attempt = 0),
              claimed as (
                 update run u set worker = $3, lease_until = now() + make_interval(secs => $4), token = u.token + 1,
                     attempt = u.attempt + 1, started_at = coalesce(u.started_at, $1)
                 from next where u.id = (next.run).id returning u.*),
+             -- Only of what is claimed: `next` looks a moment later than this statement, which does not see a run that came in between.
+             started as (
+                update request r set state = 'running', expires_at = null, updated_at = $1
+                from claimed where r.id = claimed.request and claimed.attempt = 1),
              changed as (
                 select claimed.request, 'run.claimed' as kind, 'runner:' || worker as actor, $1::timestamptz as at,
                     json_build_object('run', id, 'attempt', attempt, 'revision', revision,

@@ -52,6 +52,8 @@ impl Ledger {
         decide: impl FnOnce(HealingState) -> Result<(Option<HealingChange>, T), E>,
     ) -> Result<Option<T>, E> {
         let wrong = sql("change an incident");
+        // Nobody closes it.
+        let _turn = self.changing.acquire().await;
         let mut tx = self.pool.begin().await.map_err(wrong)?;
         // The cluster first, then the incident, which folding locks too: whoever has both sees all that was written before.
         let locked: Option<LockedRow> = sqlx::query_as(AssertSqlSafe(format!(
