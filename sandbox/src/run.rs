@@ -20,7 +20,10 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    net::{UnixStream, unix::OwnedWriteHalf},
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
     process::{Child, Command},
     sync::Notify,
     time::{sleep, timeout},
@@ -98,14 +101,9 @@ impl Sandbox {
     /// is ended.
     pub async fn run(&self, words: &[String]) -> Result<Ran, Error> {
         let began = Instant::now();
-        let Waiting { mut child, line, .. } = match self.spare() {
-            Some(spare) => spare,
-            None => self.start().map_err(Error::Start)?,
-        };
-        let (mut hear, mut say) = line.into_split();
         let mut order = serde_json::to_vec(&self.order(words)).map_err(|error| Error::Start(error.into()))?;
         order.push(b'\n');
-        say.write_all(&order).await.map_err(Error::Start)?;
+        let (mut child, mut hear, say) = self.begin(&order).await.map_err(Error::Start)?;
 
         let say = Mutex::new(Some(say));
         let ended = Notify::new();
@@ -148,6 +146,20 @@ impl Sandbox {
             layers: standings.layers,
             remarks: standings.remarks,
         })
+    }
+
+    /// Gives the order to the spare outer half, or to a new one when there is none, or it has just ended.
+    async fn begin(&self, order: &[u8]) -> io::Result<(Child, OwnedReadHalf, OwnedWriteHalf)> {
+        if let Some(Waiting { child, line, .. }) = self.spare() {
+            let (hear, mut say) = line.into_split();
+            if say.write_all(order).await.is_ok() {
+                return Ok((child, hear, say));
+            }
+        }
+        let Waiting { child, line, .. } = self.start()?;
+        let (hear, mut say) = line.into_split();
+        say.write_all(order).await?;
+        Ok((child, hear, say))
     }
 
     /// The spare one, when it is of this sandbox and still there.
