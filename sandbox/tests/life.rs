@@ -105,8 +105,12 @@ async fn the_next_run_is_started_ahead_and_as_walled_and_timed_from_its_order() 
     assert_eq!((&second.ended, &second.layers), (&first.ended, &first.layers));
     until("another spare one waits", || spares().len() == 1 && spares() != spare).await;
     // One that is gone is not waited for, and one behind other walls is not taken.
-    kill(spares()[0]);
-    until("it is gone", || spares().is_empty()).await;
+    let dead = spares()[0];
+    kill(dead);
+    until("it is gone", || {
+        fs::read_to_string(format!("/proc/{dead}/stat")).is_ok_and(|stat| stat.contains(") Z"))
+    })
+    .await;
     assert_eq!(sandbox.run(&words).await.expect("a run").ended, Ended::Exited(0));
     until("a spare one waits", || spares().len() == 1).await;
     let lower = Sandbox { left_out: [Layer::UtsNamespace].into(), required: [].into(), ..sandbox };
