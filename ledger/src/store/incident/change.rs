@@ -92,9 +92,10 @@ impl Ledger {
             "/* incident.asked */ with changed as (
                  update incident set request_state = $3, due_at = case when due_at > $6 then $5 else due_at end
                  where id = $1 and request = $2 and ended_at is null returning id),
+             -- Locked, as `outbox.show` does: a change of the request meanwhile waits, and then sees these places.
+             asked as materialized (select id, version from card where request = $2 for no key update),
              shown as (
-                 insert into delivery (card, place, wanted)
-                 select card.id, place, version from card, unnest($4::text[]) place where request = $2
+                 insert into delivery (card, place, wanted) select id, place, version from asked, unnest($4::text[]) place
                  on conflict do nothing)
              update card set version = version + 1 from changed where card.incident = changed.id",
         )
