@@ -78,7 +78,7 @@ impl Ledger {
     }
 
     /// The request that the incident waits for has been made: it is noted how it stands and shown in these places, and the incident is
-    /// looked at again by `due_at`, unless it is due already. One statement without locks that others wait for.
+    /// looked at again by `due_at`, unless it is due already. One statement, without the lock of the cluster.
     pub async fn asked(
         &self,
         id: IncidentId,
