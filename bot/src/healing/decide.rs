@@ -202,7 +202,7 @@ fn begin(
         brake,
         begun: heals.then(|| (id, rule, json(&attempt))),
         entries: vec![entry],
-        ..asking(change(&incident, &handling, now), &handling, now)
+        ..asking(change(&incident, &handling, now), &incident, &handling, now)
     };
     Decision { change: Some(change), call: None, begun: true }
 }

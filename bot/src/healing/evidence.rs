@@ -117,7 +117,7 @@ async fn keep(app: &App, id: ledger::IncidentId, seen: Seen, now: Timestamp) -> 
             // A course looks for itself what it waits for.
             let due_at = if handling.course.is_some() { now } else { now + AGAIN };
             Ok::<_, LedgerError>((
-                Some(asking(change(&known.incident, &handling, due_at), &handling, now)),
+                Some(asking(change(&known.incident, &handling, due_at), &known.incident, &handling, now)),
                 (),
             ))
         })

@@ -122,10 +122,15 @@ pub fn change(incident: &Incident, handling: &Handling, due_at: Timestamp) -> He
 }
 
 /// A change of an incident whose course may ask for something, and does so next or has done so: there is nothing to do about it before
-/// the request has moved on from being awaited, or its asker is dead.
-pub fn asking(change: HealingChange, handling: &Handling, now: Timestamp) -> HealingChange {
+/// the request has moved on from being awaited, or its asker is dead; but for calling it off when the trouble is over.
+pub fn asking(
+    change: HealingChange,
+    incident: &Incident,
+    handling: &Handling,
+    now: Timestamp,
+) -> HealingChange {
     match handling.course.as_ref().map(|course| &course.task) {
-        Some(Task::Ask { request }) => HealingChange {
+        Some(Task::Ask { request }) if incident.going_on > 0 => HealingChange {
             waits_for: Some((RequestId(*request), Some(RequestState::Awaiting))),
             due_at: now + LEASE,
             ..change

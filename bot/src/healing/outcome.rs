@@ -133,7 +133,7 @@ fn follow_up(
         }
         Next::Go(next) => {
             handling.course = Some(next);
-            asking(change(&incident, &handling, due_at), &handling, now)
+            asking(change(&incident, &handling, due_at), &incident, &handling, now)
         }
         Next::Over(result) => over(app, known, incident, handling, &went, result, now)?,
     };
