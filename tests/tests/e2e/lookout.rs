@@ -118,7 +118,8 @@ async fn nothing_is_missed_when_watches_break_or_their_holder_dies() {
 
     // The next watcher takes over, whichever it was; what happened meanwhile it learns from the cluster.
     world.replicas[0].process.kill().await;
-    broken(&world, "later").await.expect("a deployment");
+    // It may still be away, if all that is above took less.
+    wait::until("the cluster to take it", WITHIN, || async { broken(&world, "later").await.ok() }).await;
     incident(&world, "later", "to open", is_open).await;
     world.replicas[1].process.kill().await;
     mend(&world, "first").await;
