@@ -1,4 +1,4 @@
-//! From a change of one object to a plan: the server-side dry run of exactly the step that the runner will take, and its
+//! From a change of one object, and the server-side dry run of exactly the step that the runner will take, to a plan with its
 //! diff.
 
 use super::{PlanContext, PlanError, change, diff, workload::Subject};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// How often planning starts over when the object changes between its read and its dry run.
 const TRIES: usize = 4;
 
-/// A change of one object, before the server was asked about it.
+/// A change of one object.
 pub struct Draft {
     /// Catalogue name.
     pub action: &'static str,
@@ -32,28 +32,9 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Asks the server what the change would do, and makes the plan.
-    pub async fn plan(self, context: PlanContext<'_>, subject: Subject) -> Result<Plan, PlanError> {
-        let after = self.dry_run(&subject).await?;
-        self.into_plan(context, subject, &after)
-    }
-
-    /// The object as it would be. The resourceVersion goes along, as it will with the real step: what comes back is what
-    /// we read plus our change and nothing else.
-    pub async fn dry_run(&self, subject: &Subject) -> Result<Value, PlanError> {
-        let mut body = self.change.clone();
-        body["metadata"]["resourceVersion"] = subject.resource_version().into();
-        Ok(subject.cluster.patch(&subject.reference, self.kind, &body, true).await?)
-    }
-
-    /// The plan, given what the dry run gave. Undo is the way back from there to what was read, field by field: what was
-    /// absent becomes absent again, what was not touched is not in it.
-    pub fn into_plan(
-        self,
-        context: PlanContext<'_>,
-        subject: Subject,
-        after: &Value,
-    ) -> Result<Plan, PlanError> {
+    /// The plan, given the object as it would be `after` the change ([`Subject::dry_run`]). Undo is the way back from there to what
+    /// was read, field by field: what was absent becomes absent again, what was not touched is not in it.
+    pub fn plan(self, context: PlanContext<'_>, subject: Subject, after: &Value) -> Result<Plan, PlanError> {
         let diff = diff::diff(&subject.object, after, self.about_replicas);
         if diff.is_empty() {
             return Err(PlanError::Nothing(format!(

@@ -6,6 +6,7 @@
 
 use super::{delete_pod, draft::while_it_moves, drill_staged, *};
 use draft::Draft;
+use futures::future::try_join;
 use jiff::SignedDuration;
 use ledger::{Condition, PatchKind, Risk};
 use serde_json::json;
@@ -156,11 +157,13 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
         return kill(context, subject, within_s).await;
     };
     let name = text(&containers[0], "/name");
-    let mut blast = subject.blast().await?;
-    subject.rollout_notes(&mut blast);
-    blast.notes.push("a drill: broken on purpose, and given back at its end or when it is called off".into());
     let mut container = change;
     container["name"] = name.as_str().into();
+    let change = json!({"spec": {"template": {"spec": {"containers": [container]}}}});
+    let (mut blast, after) =
+        try_join(subject.blast(), subject.dry_run(PatchKind::Strategic, &change)).await?;
+    subject.rollout_notes(&mut blast);
+    blast.notes.push("a drill: broken on purpose, and given back at its end or when it is called off".into());
     let object = subject.reference.clone();
     let pointer = format!("/spec/template/spec/containers/0/{field}");
     let draft = Draft {
@@ -170,7 +173,7 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
             subject.words()
         ),
         kind: PatchKind::Strategic,
-        change: json!({"spec": {"template": {"spec": {"containers": [container]}}}}),
+        change,
         about_replicas: false,
         risk: Risk::High,
         conditions: vec![
@@ -180,7 +183,7 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
         within_s,
         blast,
     };
-    draft.plan(context, subject).await
+    draft.plan(context, subject, &after)
 }
 
 /// The first pod by name, as `delete-pod` would delete it; but it is a drill of its Deployment.

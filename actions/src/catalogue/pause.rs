@@ -2,6 +2,7 @@
 
 use super::*;
 use draft::{Draft, while_it_moves};
+use futures::future::{try_join, try_join3};
 use ledger::{Blast, Condition, PatchKind, Risk};
 use serde_json::json;
 use workload::{Subject, accept};
@@ -70,8 +71,9 @@ async fn plan_pause(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     if subject.is_paused() {
         return Err(PlanError::Nothing(format!("{} is paused", subject.words())));
     }
-    let of = subject.pods().await?.len() as u32;
-    let mut blast = Blast { of, ..Blast::default() };
+    let change = paused(true.into());
+    let (pods, after) = try_join(subject.pods(), subject.dry_run(PatchKind::Merge, &change)).await?;
+    let mut blast = Blast { of: pods.len() as u32, ..Blast::default() };
     if !is_rolled_out(&subject.object) {
         blast.notes.push("a rollout is under way: it stops half-way until it is resumed".into());
     }
@@ -79,14 +81,14 @@ async fn plan_pause(context: PlanContext<'_>) -> Result<Plan, PlanError> {
         action: "pause",
         summary: format!("pause rollouts of {}", subject.words()),
         kind: PatchKind::Merge,
-        change: paused(true.into()),
+        change,
         about_replicas: false,
         risk: Risk::Low,
         conditions: vec![field(&subject, true.into())],
         within_s: 60,
         blast,
     };
-    draft.plan(context, subject).await
+    draft.plan(context, subject, &after)
 }
 
 async fn plan_resume(context: PlanContext<'_>) -> Result<Plan, PlanError> {
@@ -95,8 +97,10 @@ async fn plan_resume(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     if !subject.is_paused() {
         return Err(PlanError::Nothing(format!("{} is not paused", subject.words())));
     }
-    let mut blast = subject.blast().await?;
-    let waiting = rollback::pods_of_other_templates(&subject).await?;
+    let change = paused(Value::Null);
+    let dry_run = subject.dry_run(PatchKind::Merge, &change);
+    let waiting = rollback::pods_of_other_templates(&subject);
+    let (mut blast, waiting, after) = try_join3(subject.blast(), waiting, dry_run).await?;
     if waiting == 0 {
         (blast.pods, blast.budgets, blast.notes) = (0, Vec::new(), Vec::new());
     } else {
@@ -110,7 +114,7 @@ async fn plan_resume(context: PlanContext<'_>) -> Result<Plan, PlanError> {
         action: "resume",
         summary: format!("resume rollouts of {}", subject.words()),
         kind: PatchKind::Merge,
-        change: paused(Value::Null),
+        change,
         about_replicas: false,
         risk: if blast.pods == 0 { Risk::Low } else { Risk::Medium },
         conditions: vec![
@@ -121,7 +125,7 @@ async fn plan_resume(context: PlanContext<'_>) -> Result<Plan, PlanError> {
         within_s: subject.rollout_within_s(blast.of),
         blast,
     };
-    draft.plan(context, subject).await
+    draft.plan(context, subject, &after)
 }
 
 /// As `kubectl rollout status` sees it.

@@ -2,6 +2,7 @@
 
 use super::*;
 use draft::{Draft, while_it_moves};
+use futures::future::try_join;
 use ledger::{Condition, PatchKind, Risk};
 use serde_json::json;
 use workload::{Subject, accept};
@@ -50,20 +51,21 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     }
     // kubectl writes whole seconds; with those, a second restart within one would find nothing to do.
     let at = context.at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
-    let mut blast = subject.blast().await?;
+    let change = json!({"spec": {"template": {"metadata": {"annotations": {ANNOTATION: at}}}}});
+    let (mut blast, after) = try_join(subject.blast(), subject.dry_run(PatchKind::Merge, &change)).await?;
     subject.rollout_notes(&mut blast);
     let draft = Draft {
         action: "restart",
         summary: format!("restart {} ({})", subject.words(), pods(blast.pods)),
         kind: PatchKind::Merge,
-        change: json!({"spec": {"template": {"metadata": {"annotations": {ANNOTATION: at}}}}}),
+        change,
         about_replicas: false,
         risk: Risk::Medium,
         conditions: subject.rollout_conditions(Vec::<Condition>::new()),
         within_s: subject.rollout_within_s(blast.of),
         blast,
     };
-    draft.plan(context, subject).await
+    draft.plan(context, subject, &after)
 }
 
 /// `1 pod`, `6 pods`.

@@ -4,6 +4,7 @@
 use super::*;
 use change::strategic_patch;
 use draft::{Draft, while_it_moves};
+use futures::future::try_join;
 use ledger::{Condition, PatchKind, Risk};
 use serde_json::json;
 use workload::{Subject, accept, text};
@@ -70,7 +71,15 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
             wanted.number
         )));
     }
-    let mut blast = subject.blast().await?;
+    let change = json!({"spec": {"template": strategic_patch(&current, &wanted.template)}});
+    let (mut blast, after) =
+        try_join(subject.blast(), subject.dry_run(PatchKind::Strategic, &change)).await?;
+    if !is_in(&wanted.template, &canonical(&after["spec"]["template"])) {
+        return Err(PlanError::Invalid(format!(
+            "the cluster's dry run does not give exactly the pods of revision {}; set what differs with set-image or set-resources",
+            wanted.number
+        )));
+    }
     subject.rollout_notes(&mut blast);
     if !wanted.cause.is_empty() {
         blast.notes.push(format!("revision {} was made by: {}", wanted.number, wanted.cause));
@@ -79,7 +88,7 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     {
         blast.notes.push("a StatefulSet does not replace a pod that is not ready by itself: such a one must be deleted after the rollback".into());
     }
-    let mut draft = Draft {
+    let draft = Draft {
         action: "rollback",
         summary: format!(
             "roll back {} to revision {} ({})",
@@ -88,22 +97,14 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
             restart::pods(blast.pods)
         ),
         kind: PatchKind::Strategic,
-        change: json!({"spec": {"template": strategic_patch(&current, &wanted.template)}}),
+        change,
         about_replicas: false,
         risk: Risk::High,
-        conditions: Vec::new(),
+        conditions: subject.rollout_conditions(images_are(&subject, &after)),
         within_s: subject.rollout_within_s(blast.of),
         blast,
     };
-    let after = draft.dry_run(&subject).await?;
-    if !is_in(&wanted.template, &canonical(&after["spec"]["template"])) {
-        return Err(PlanError::Invalid(format!(
-            "the cluster's dry run does not give exactly the pods of revision {}; set what differs with set-image or set-resources",
-            wanted.number
-        )));
-    }
-    draft.conditions = subject.rollout_conditions(images_are(&subject, &after));
-    draft.into_plan(context, subject, &after)
+    draft.plan(context, subject, &after)
 }
 
 /// What must hold where no rollout follows: the images of that revision. (The whole template would take secrets along.)

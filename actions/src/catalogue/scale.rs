@@ -2,6 +2,7 @@
 
 use super::*;
 use draft::{Draft, while_it_moves};
+use futures::future::try_join;
 use ledger::{Blast, Condition, PatchKind, Risk};
 use serde_json::json;
 use workload::{Subject, accept, budgets};
@@ -119,7 +120,9 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     if wanted == now || (wanted < now && context.parameters["at_least"] == true) {
         return Err(PlanError::Nothing(format!("{} has {now} replicas", subject.words())));
     }
-    let blast = blast(&subject, now, wanted).await?;
+    let change = json!({"spec": {"replicas": wanted}});
+    let dry_run = subject.dry_run(PatchKind::Merge, &change);
+    let (blast, after) = try_join(blast(&subject, now, wanted), dry_run).await?;
     let mut conditions = vec![Condition::Replicas { object: subject.reference.clone(), count: wanted }];
     if wanted > 0 {
         conditions.push(Condition::NotCrashLooping { object: subject.reference.clone() });
@@ -132,7 +135,7 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
             if wanted == 1 { "replica" } else { "replicas" }
         ),
         kind: PatchKind::Merge,
-        change: json!({"spec": {"replicas": wanted}}),
+        change,
         about_replicas: true,
         risk: match wanted {
             0 => Risk::High,
@@ -143,23 +146,26 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
         conditions,
         blast,
     };
-    draft.plan(context, subject).await
+    draft.plan(context, subject, &after)
 }
 
 async fn blast(subject: &Subject, now: u32, wanted: u32) -> Result<Blast, ClusterError> {
     let mut blast = Blast { pods: wanted.abs_diff(now), of: now, ..Blast::default() };
-    if wanted < now {
-        let (pods, budgets) = futures::future::try_join(
-            subject.pods(),
-            budgets(&subject.cluster, subject.reference.namespace.as_deref()),
-        )
-        .await?;
+    let losses = async {
+        if wanted >= now {
+            return Ok(None);
+        }
+        let namespace = subject.reference.namespace.as_deref();
+        try_join(subject.pods(), budgets(&subject.cluster, namespace)).await.map(Some)
+    };
+    let (losses, autoscalers) = try_join(losses, subject.autoscalers()).await?;
+    if let Some((pods, budgets)) = losses {
         budgets.on(&pods, &mut blast);
     }
     if wanted == 0 {
         blast.notes.push("no replica is left: whoever uses it gets no answer".into());
     }
-    for (name, least, most) in subject.autoscalers().await? {
+    for (name, least, most) in autoscalers {
         blast.notes.push(match wanted {
             0 => format!("an HPA ({name}, {least}-{most}) is switched off while replicas are 0"),
             _ => format!("an HPA ({name}, {least}-{most}) will overrule this"),

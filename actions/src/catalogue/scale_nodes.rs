@@ -184,18 +184,20 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
         pointer: pointer.clone(),
         equals: wanted.into(),
     };
+    let change = keeper.change(wanted);
+    let after = subject.dry_run(PatchKind::Merge, &change).await?;
     let draft = Draft {
         action: "scale-nodes",
         summary: format!("scale {} from {now} to {wanted} nodes", subject.words()),
         kind: PatchKind::Merge,
-        change: keeper.change(wanted),
+        change,
         about_replicas: true,
         blast: blast(&need, now, wanted, days),
         risk: if wanted < now { Risk::High } else { Risk::Medium },
         conditions: keeper.there.iter().map(status).collect(),
         within_s: WITHIN_S,
     };
-    draft.plan(context, keeper.subject).await
+    draft.plan(context, keeper.subject, &after)
 }
 
 fn blast(need: &Need, now: u32, wanted: u32, days: u64) -> Blast {

@@ -2,6 +2,7 @@
 
 use super::*;
 use draft::{Draft, while_it_moves};
+use futures::future::try_join;
 use ledger::{Condition, PatchKind, Risk};
 use serde_json::{Map, json};
 use workload::{Subject, accept};
@@ -88,8 +89,7 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     let mut lists = Map::new();
     let mut fields = Vec::new();
     let mut words = Vec::new();
-    let mut blast = subject.blast().await?;
-    subject.rollout_notes(&mut blast);
+    let mut notes = Vec::new();
     for (container, image) in images {
         let image = image.as_str().filter(|image| is_image(image)).ok_or_else(|| {
             PlanError::Invalid(format!(
@@ -106,7 +106,7 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
             continue;
         }
         if floats(image) {
-            blast.notes.push(format!(
+            notes.push(format!(
                 "{image} can be another image tomorrow: it has no tag that stays, and no digest"
             ));
         }
@@ -118,6 +118,11 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     if words.is_empty() {
         return Err(PlanError::Nothing(format!("{} runs these images", subject.words())));
     }
+    let change = json!({"spec": {"template": {"spec": lists}}});
+    let (mut blast, after) =
+        try_join(subject.blast(), subject.dry_run(PatchKind::Strategic, &change)).await?;
+    subject.rollout_notes(&mut blast);
+    blast.notes.extend(notes);
     let draft = Draft {
         action: "set-image",
         summary: format!(
@@ -127,14 +132,14 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
             words.join(", ")
         ),
         kind: PatchKind::Strategic,
-        change: json!({"spec": {"template": {"spec": lists}}}),
+        change,
         about_replicas: false,
         risk: Risk::High,
         conditions: subject.rollout_conditions(fields),
         within_s: subject.rollout_within_s(blast.of),
         blast,
     };
-    draft.plan(context, subject).await
+    draft.plan(context, subject, &after)
 }
 
 /// The list that holds a container, its place there, and the container.

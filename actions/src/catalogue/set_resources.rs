@@ -2,6 +2,7 @@
 
 use super::*;
 use draft::{Draft, while_it_moves};
+use futures::future::try_join3;
 use ledger::{Condition, PatchKind, Risk};
 use serde_json::{Map, json};
 use workload::{Subject, accept};
@@ -121,17 +122,23 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
             subject.words()
         )));
     }
-    let draft_body =
+    let change =
         json!({"spec": {"template": {"spec": {list: [{"name": container, "resources": resources}]}}}});
     check_limits(&container, now, &resources).map_err(PlanError::Invalid)?;
-    let mut blast = subject.blast().await?;
+    let dry_run = subject.dry_run(PatchKind::Strategic, &change);
+    let (mut blast, autoscalers, after) = try_join3(subject.blast(), subject.autoscalers(), dry_run).await?;
     subject.rollout_notes(&mut blast);
-    for (name, least, most) in subject.autoscalers().await? {
+    for (name, least, most) in autoscalers {
         blast.notes.push(format!(
             "an HPA ({name}, {least}-{most}) may scale differently: it measures use against requests"
         ));
     }
-    let mut draft = Draft {
+    // The server may write an amount in another way than it was typed; what it says is what must be there afterwards.
+    let pointer = format!("/spec/template/spec/{list}/{index}/resources");
+    if let Some(equals) = after.pointer(&pointer) {
+        fields.push(Condition::Field { object: subject.reference.clone(), pointer, equals: equals.clone() });
+    }
+    let draft = Draft {
         action: "set-resources",
         summary: format!(
             "set resources of container {container} of {} ({}): {}",
@@ -140,21 +147,14 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
             words.join(", ")
         ),
         kind: PatchKind::Strategic,
-        change: draft_body,
+        change,
         about_replicas: false,
         risk: Risk::Medium,
-        conditions: Vec::new(),
+        conditions: subject.rollout_conditions(fields),
         within_s: subject.rollout_within_s(blast.of),
         blast,
     };
-    let after = draft.dry_run(&subject).await?;
-    // The server may write an amount in another way than it was typed; what it says is what must be there afterwards.
-    let pointer = format!("/spec/template/spec/{list}/{index}/resources");
-    if let Some(equals) = after.pointer(&pointer) {
-        fields.push(Condition::Field { object: subject.reference.clone(), pointer, equals: equals.clone() });
-    }
-    draft.conditions = subject.rollout_conditions(fields);
-    draft.into_plan(context, subject, &after)
+    draft.plan(context, subject, &after)
 }
 
 fn only_container(subject: &Subject) -> Result<String, PlanError> {

@@ -2,7 +2,7 @@
 
 use super::{PlanContext, PlanError, selector::Selector};
 use crate::cluster::{self, Cluster, ClusterError};
-use ledger::{Blast, Condition, ObjectRef, Target};
+use ledger::{Blast, Condition, ObjectRef, PatchKind, Target};
 use serde_json::Value;
 
 /// Objects of one kind that we look at in a namespace.
@@ -113,6 +113,14 @@ impl Subject {
         let mut blast = Blast { pods: count, of: count, ..Blast::default() };
         budgets.on(&pods, &mut blast);
         Ok(blast)
+    }
+
+    /// The object as it would be after a change. The resourceVersion goes along, as it will with the real step: what comes back
+    /// is what we read plus the change and nothing else.
+    pub async fn dry_run(&self, kind: PatchKind, change: &Value) -> Result<Value, ClusterError> {
+        let mut body = change.clone();
+        body["metadata"]["resourceVersion"] = self.resource_version().into();
+        self.cluster.patch(&self.reference, kind, &body, true).await
     }
 
     /// The autoscalers that set this workload's replicas: name, least, most.
