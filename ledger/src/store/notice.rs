@@ -52,7 +52,7 @@ impl Ledger {
         let rows: Vec<(Uuid, i32, String)> = sqlx::query_as(
             "/* notice.claim */ update notice set due_at = clock_timestamp() + make_interval(secs => $1)
              where (request, revision, kind) in (
-                 select request, revision, kind from notice where posted_at is null and due_at <= clock_timestamp()
+                 select request, revision, kind from notice where posted_at is null and due_at <= now()
                  order by due_at limit $2 for update skip locked
              ) returning request, revision, kind",
         )
