@@ -9,8 +9,8 @@ use crate::{
 };
 use jiff::Timestamp;
 use ledger::{
-    Activity, Actor, Ask, Ceiling, Decision, Digest, Ledger, LedgerError, Place, Plan, Refusal, Request,
-    RequestId, Verdict, Vote,
+    Activity, Actor, Along, Ask, Ceiling, Decision, Digest, Ledger, LedgerError, Place, Plan, Refusal,
+    Request, RequestId, Verdict, Vote,
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
@@ -103,31 +103,16 @@ impl Gate {
 
     /// Plan, decide, one transaction. Idempotent by `ask.key`.
     pub async fn submit(&self, ask: Ask, now: Timestamp) -> Result<Submitted, LedgerError> {
-        self.submit_as(RequestId::new(), ask, now).await
+        self.submit_with(RequestId::new(), ask, &Along::Nothing, now).await
     }
 
-    /// As [`Gate::submit`], under an id that the caller has noted before: whoever finds it there after a crash knows whether the
-    /// request was made.
-    pub async fn submit_as(&self, id: RequestId, ask: Ask, now: Timestamp) -> Result<Submitted, LedgerError> {
-        self.make(id, ask, None, now).await
-    }
-
-    /// As [`Gate::submit`], in the place of an older request, whose card shows the new one from then on. The older one goes on until it
-    /// is called off.
-    pub async fn submit_instead(
-        &self,
-        old: RequestId,
-        ask: Ask,
-        now: Timestamp,
-    ) -> Result<Submitted, LedgerError> {
-        self.make(RequestId::new(), ask, Some(old), now).await
-    }
-
-    async fn make(
+    /// As [`Gate::submit`], with what belongs to a request that is made now, under an id that the caller may have noted before: whoever
+    /// finds it there after a crash knows whether the request was made.
+    pub async fn submit_with(
         &self,
         id: RequestId,
         mut ask: Ask,
-        old: Option<RequestId>,
+        along: &Along,
         now: Timestamp,
     ) -> Result<Submitted, LedgerError> {
         // The record keeps microseconds, and planning anew must see the very same moment.
@@ -160,10 +145,10 @@ impl Gate {
         let request = |decision| {
             Request::new(id, ask.clone(), plan.clone(), decision, policy.version().to_string(), now)
         };
-        let (request, fresh) = match self.ledger.submit_below(&request(decision), &ceilings, old).await? {
+        let (request, fresh) = match self.ledger.submit_below(&request(decision), &ceilings, along).await? {
             Ok(stored) => stored,
             // Others took the last places since the counts were read.
-            Err(full) => self.ledger.submit(&request(refused_by(&full, &who, &ask))).await?,
+            Err(full) => self.ledger.submit_along(&request(refused_by(&full, &who, &ask)), along).await?,
         };
         Ok(Submitted::Request { request: Box::new(request), fresh })
     }

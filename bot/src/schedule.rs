@@ -11,7 +11,7 @@ use crate::{
 use actions::gate::Submitted;
 use chrono::{DateTime, TimeDelta, Utc};
 use jiff::{SignedDuration, Timestamp};
-use ledger::{Actor, LedgerError, Request, RequestFilter, RequestState};
+use ledger::{Actor, Along, LedgerError, Request, RequestFilter, RequestId, RequestState};
 use std::{collections::HashMap, time::Duration};
 
 /// How often it is looked whether something is due.
@@ -153,7 +153,7 @@ pub async fn run(
         }
     }
     let submitted = match renewed {
-        Some(old) => app.gate.submit_instead(old.id, ask, now).await?,
+        Some(old) => app.gate.submit_with(RequestId::new(), ask, &Along::Instead(old.id), now).await?,
         None => app.gate.submit(ask, now).await?,
     };
     match submitted {

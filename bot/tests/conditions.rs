@@ -223,7 +223,8 @@ async fn a_rule_tells_people_waits_and_only_then_asks() {
     ledger.receive_events("test", &[stored], begin).await.unwrap();
     fold::fold(&world.app, &Owners::default(), begin).await.unwrap();
     let look = async |now: Timestamp| {
-        for stored in ledger.claim_incidents(10, &[], SignedDuration::from_secs(1), now).await.unwrap() {
+        for stored in ledger.claim_incidents(10, &[], None, SignedDuration::from_secs(1), now).await.unwrap()
+        {
             steward::look_after(&world.app, stored, now).await.unwrap();
         }
         ledger.requests(&RequestFilter { limit: 10, ..RequestFilter::default() }).await.unwrap().len()

@@ -93,8 +93,12 @@ impl World {
 
     /// What is due is looked after.
     async fn work(&self) {
-        let due =
-            self.app.ledger.claim_incidents(10, &[], SignedDuration::from_secs(30), self.now).await.unwrap();
+        let due = self
+            .app
+            .ledger
+            .claim_incidents(10, &[], None, SignedDuration::from_secs(30), self.now)
+            .await
+            .unwrap();
         for stored in due {
             steward::look_after(&self.app, stored, self.now).await.unwrap();
         }

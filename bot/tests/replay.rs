@@ -88,7 +88,8 @@ async fn changed_rules_are_held_against_what_is_on_record_before_they_go_live() 
     let events: Vec<NewEvent> = batch.events.iter().enumerate().map(new).collect();
     app.ledger.receive_events("test", &events, now).await.unwrap();
     fold::fold(&app, &Owners::default(), now).await.unwrap();
-    for stored in app.ledger.claim_incidents(10, &[], SignedDuration::from_secs(30), now).await.unwrap() {
+    for stored in app.ledger.claim_incidents(10, &[], None, SignedDuration::from_secs(30), now).await.unwrap()
+    {
         steward::look_after(&app, stored, now).await.unwrap();
     }
 

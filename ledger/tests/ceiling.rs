@@ -22,7 +22,7 @@ async fn of_submits_and_votes_at_once_only_as_many_are_approved_as_there_is_room
     });
     let submits = (0..8).map(async |n| {
         let request = request(&format!("asked{n}"), allow());
-        let outcome = ledger.submit_below(&request, &ceilings, None).await.unwrap();
+        let outcome = ledger.submit_below(&request, &ceilings, &Along::Nothing).await.unwrap();
         outcome.map(|(request, fresh)| assert!(fresh && request.state == RequestState::Approved))
     });
     let (votes, submits) = tokio::join!(join_all(votes), join_all(submits));
@@ -60,7 +60,7 @@ async fn each_ceiling_counts_what_it_names() {
             let (mut ask, mut plan) = (ask("cart"), plan("cart"));
             change(&mut ask, &mut plan);
             let request = Request::new(RequestId::new(), ask, plan, allow(), "policy-1".into(), NOW);
-            let stored = ledger.submit_below(&request, &[ceiling(each, 1)], None).await.unwrap();
+            let stored = ledger.submit_below(&request, &[ceiling(each, 1)], &Along::Nothing).await.unwrap();
             assert_eq!(stored.is_ok(), has_room.contains(&what), "{each:?}, another {what}");
             match stored {
                 Ok(_) => drop(ledger.cancel(request.id, &actor("ann"), None, NOW).await.unwrap().unwrap()),
@@ -79,7 +79,7 @@ async fn what_is_not_approved_needs_no_room() {
     let (ledger, _) = fresh("ceilingroom").await;
     let none = [ceiling(Share::Cluster, 0)];
     let waiting = request("checkout", needs(2));
-    let (waiting, _) = ledger.submit_below(&waiting, &none, None).await.unwrap().unwrap();
+    let (waiting, _) = ledger.submit_below(&waiting, &none, &Along::Nothing).await.unwrap().unwrap();
     let first = ledger.vote_below(waiting.id, &vote(&waiting, "bob"), &none).await.unwrap().unwrap();
     assert_eq!(first.unwrap().state, RequestState::Awaiting);
     assert!(ledger.vote_below(waiting.id, &vote(&waiting, "cat"), &none).await.unwrap().is_err());

@@ -1,6 +1,8 @@
 //! What brakes and caps count (G8) cannot be rewritten with the serving role's rights.
 
-use crate::support::{fresh, owner};
+use crate::support::{actor, at, fresh, fresh_with_sql, needs, owner, submitted};
+use jiff::SignedDuration;
+use ledger::{Heard, IncidentId};
 use sqlx::{AssertSqlSafe, PgPool, raw_sql};
 
 /// A rule that is blocked at a place, one healing that has ended and one that has not.
@@ -71,4 +73,29 @@ async fn a_block_is_lifted_only_on_record() {
     raw_sql(entry).execute(&pool).await.expect("an entry");
     assert!(refused(&pool, LIFTED).await.contains("nobody is on record"));
     raw_sql(AssertSqlSafe(format!("begin; {LIFTED}; {entry}; commit"))).execute(&pool).await.expect("lifted");
+}
+
+#[tokio::test]
+async fn an_incident_is_claimed_when_its_request_has_moved_on_and_that_was_heard_of() {
+    let (ledger, sql) = fresh_with_sql("healing_heard").await;
+    let request = submitted(&ledger, "one", needs(1)).await;
+    let id = IncidentId::new();
+    let waits = "insert into incident (id, place, doc, handling, opened_at, due_at, request, request_state)
+        values ($1, 'p', '{}', '{}', now(), 'infinity', $2, 'awaiting')";
+    sqlx::query(waits).bind(id.0).bind(request.id.0).execute(&sql).await.expect("an incident");
+    let claims = async |except: &[IncidentId], heard: Option<&Heard>| {
+        let claimed = ledger.claim_incidents(9, except, heard, SignedDuration::from_secs(1), at(0)).await;
+        let again = "update incident set due_at = 'infinity', request_state = 'awaiting'";
+        raw_sql(again).execute(&sql).await.expect("it waits again");
+        claimed.expect("claims").len()
+    };
+    let of_request = Heard { requests: vec![request.id], ..Heard::default() };
+    let of_incident = Heard { incidents: vec![id], ..Heard::default() };
+    assert_eq!(claims(&[], Some(&of_request)).await, 0, "it has not moved on");
+    ledger.cancel(request.id, &actor("ann"), None, at(1)).await.expect("an answer").expect("called off");
+    assert_eq!(claims(&[], Some(&Heard::default())).await, 0, "nobody has heard of it");
+    assert_eq!(claims(&[], Some(&of_request)).await, 1);
+    assert_eq!(claims(&[], Some(&of_incident)).await, 1);
+    assert_eq!(claims(&[], None).await, 1);
+    assert_eq!(claims(&[id], None).await, 0, "somebody is at it");
 }

@@ -18,7 +18,9 @@ use heal::{
     rules::{Outcome, Proposed},
 };
 use jiff::{SignedDuration, Timestamp};
-use ledger::{Ask, Decision, IncidentId, LedgerError, Person, RequestId, RequestState, RequestView};
+use ledger::{
+    Along, Ask, Decision, IncidentId, LedgerError, Person, RequestId, RequestState, RequestView, Waiting,
+};
 
 /// How often it is looked whether something helped.
 const LOOK: SignedDuration = SignedDuration::from_secs(2);
@@ -115,10 +117,13 @@ async fn ask(
         dry_run: false,
         with_person,
     };
-    let end = match app.gate.submit_as(request, ask, now).await? {
-        Submitted::Request { request, .. } => {
-            let rooms = rooms(app, incident.group.cluster());
-            app.ledger.asked(id, request.id, request.state, &rooms, now + WAITS, now).await?;
+    let shown = rooms(app, incident.group.cluster());
+    let along = Along::Heals(Waiting { incident: id, shown, due_at: now + WAITS });
+    let end = match app.gate.submit_with(request, ask, &along, now).await? {
+        Submitted::Request { request, fresh } => {
+            if let (false, Along::Heals(waiting)) = (fresh, &along) {
+                app.ledger.asked(waiting, request.id, request.state, now).await?;
+            }
             // It is looked at again when its request moves on, and then it is noted what there is to note.
             if matches!(request.state, RequestState::Awaiting | RequestState::Approved) {
                 return Ok(false);

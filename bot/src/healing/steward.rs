@@ -14,7 +14,7 @@ use heal::{
     rules::Rules,
 };
 use jiff::Timestamp;
-use ledger::{HealingChange, IncidentId, LedgerError, Place, StoredIncident, Wake};
+use ledger::{HealingChange, Heard, IncidentId, LedgerError, Place, StoredIncident, Wake};
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
@@ -26,6 +26,8 @@ use tokio::{
 
 /// The fallback when no wake arrives.
 const POLL: Duration = Duration::from_millis(500);
+/// All open incidents are looked at so often; between, those that are due or of which something was heard.
+const ALL: Duration = Duration::from_secs(1);
 /// Wakes that come within this of the last look are answered together.
 const GATHER: Duration = Duration::from_millis(5);
 /// Looked after at once: each mostly waits for its cluster and for Postgres.
@@ -39,20 +41,29 @@ pub async fn work(app: App) {
     let mut tasks: JoinSet<()> = JoinSet::new();
     // What is being looked after here is not claimed by its own changes.
     let mut busy: HashMap<tokio::task::Id, IncidentId> = HashMap::new();
+    let (mut heard, mut all_from) = (Heard::default(), Instant::now());
     while !app.stop.is_cancelled() {
         let (limit, looked) = ((PARALLEL - tasks.len()) as u32, Instant::now());
         let except: Vec<IncidentId> = busy.values().copied().collect();
         let claimed = match limit {
-            0 => Vec::new(),
+            0 => Ok(Vec::new()),
             _ => {
-                let claimed = app.ledger.claim_incidents(limit, &except, LEASE, Timestamp::now()).await;
-                claimed.unwrap_or_else(|error| {
-                    tracing::warn!(%error, "could not claim incidents");
-                    Vec::new()
-                })
+                let only = (looked < all_from).then_some(&heard);
+                app.ledger.claim_incidents(limit, &except, only, LEASE, Timestamp::now()).await
             }
         };
+        let claimed = claimed.unwrap_or_else(|error| {
+            tracing::warn!(%error, "could not claim incidents");
+            Vec::new()
+        });
         let more = claimed.len() as u32 == limit;
+        // Else what was heard of may be among those for which there was no place.
+        if !more {
+            heard = Heard::default();
+            if looked >= all_from {
+                all_from = looked + ALL;
+            }
+        }
         for stored in claimed {
             let (app, id) = (app.clone(), stored.id);
             let task = tasks.spawn(async move {
@@ -68,29 +79,44 @@ pub async fn work(app: App) {
         let woken = async {
             loop {
                 match wakes.recv().await {
-                    Ok(Wake::Incident | Wake::Lost) | Err(RecvError::Lagged(_)) => break,
+                    Ok(Wake::Incident) => {
+                        heard.due = true;
+                        break;
+                    }
+                    Ok(Wake::Request(id)) => heard.requests.push(id),
+                    Ok(Wake::Lost) | Err(RecvError::Lagged(_)) => {
+                        all_from = looked;
+                        break;
+                    }
                     Ok(_) => {}
                     Err(RecvError::Closed) => std::future::pending().await,
                 }
             }
             // Many at once are one.
             tokio::time::sleep(GATHER.saturating_sub(looked.elapsed())).await;
-            while matches!(wakes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
+            loop {
+                match wakes.try_recv() {
+                    Ok(Wake::Request(id)) => heard.requests.push(id),
+                    Ok(Wake::Lost) | Err(TryRecvError::Lagged(_)) => all_from = looked,
+                    Ok(_) => {}
+                    Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+                }
+            }
         };
         tokio::select! {
             () = app.stop.cancelled() => {}
             // Something of it may have changed since it was claimed.
             Some(ended) = tasks.join_next_with_id() => {
-                busy.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
+                heard.incidents.extend(busy.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id)));
                 if !more {
                     tokio::time::sleep(GATHER.saturating_sub(looked.elapsed())).await;
                 }
             }
             () = woken, if !more => {}
-            () = tokio::time::sleep(POLL) => {}
+            () = tokio::time::sleep(POLL) => heard.due = true,
         }
         while let Some(ended) = tasks.try_join_next_with_id() {
-            busy.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
+            heard.incidents.extend(busy.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id)));
         }
     }
     // What was begun is ended.

@@ -51,6 +51,7 @@ pub use page::*;
 pub use people::*;
 pub use picture::*;
 pub use prune::*;
+pub use request::{Along, Waiting};
 pub use room::*;
 pub(crate) use schema::schema_hash;
 pub use verify::*;

@@ -14,29 +14,37 @@ impl Ledger {
     /// ONE transaction: request + entry + card (shown in its place) + run, if it is allowed. By key: when the key is
     /// known the stored request is returned and nothing is written; `true` means this call made it.
     pub async fn submit(&self, request: &Request) -> Result<(Request, bool), LedgerError> {
-        let stored = self.submit_below(request, &[], None).await?;
+        self.submit_along(request, &Along::Nothing).await
+    }
+
+    /// As [`Ledger::submit`], with what belongs to it in the same transaction.
+    pub async fn submit_along(
+        &self,
+        request: &Request,
+        along: &Along,
+    ) -> Result<(Request, bool), LedgerError> {
+        let stored = self.submit_below(request, &[], along).await?;
         stored.map_err(|full| {
             corrupt("submit a request", format!("no ceiling was given, and {full:?} is full"))
         })
     }
 
-    /// As [`Ledger::submit`]; an approved request that one of the ceilings has no room for is not stored. The card of the `old` request
-    /// shows this one from then on, wherever it is shown.
+    /// As [`Ledger::submit_along`]; an approved request that one of the ceilings has no room for is not stored.
     pub async fn submit_below(
         &self,
         request: &Request,
         ceilings: &[Ceiling],
-        old: Option<RequestId>,
+        along: &Along,
     ) -> Result<Result<(Request, bool), Full>, LedgerError> {
         let made = if ceilings.is_empty() || request.state != RequestState::Approved {
-            insert(&self.pool, request, old).await?
+            insert(&self.pool, request, along).await?
         } else {
             let wrong = sql("submit a request");
             let mut tx = self.pool.begin().await.map_err(wrong)?;
             if let Some(full) = ceiling::full(&mut tx, ceilings, request).await? {
                 return Ok(Err(full));
             }
-            let made = insert(&mut *tx, request, old).await?;
+            let made = insert(&mut *tx, request, along).await?;
             tx.commit().await.map_err(wrong)?;
             made
         };
@@ -47,7 +55,11 @@ impl Ledger {
                 false,
             )));
         }
-        self.wake_for(request);
+        // Whoever asks for an incident goes on by itself.
+        self.wake(Wake::Request(request.id));
+        if request.state == RequestState::Approved {
+            self.wake(Wake::Run);
+        }
         Ok(Ok((request.clone(), true)))
     }
 
@@ -175,6 +187,36 @@ impl Ledger {
     }
 }
 
+/// What is written along with a request that is made now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Along {
+    /// Nothing.
+    Nothing,
+    /// The card of this older request shows the new one from then on, wherever it is shown. The older one goes on until it is called off.
+    Instead(RequestId),
+    /// An incident waits for it.
+    Heals(Waiting),
+}
+
+/// How an incident waits for its request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waiting {
+    /// Which.
+    pub incident: IncidentId,
+    /// Where the request's card is shown.
+    pub shown: Vec<Place>,
+    /// When the incident is looked at again should its request not move on, unless it is due already.
+    pub due_at: Timestamp,
+}
+
+/// SQL: the incident that waits for the request that is `changed`; parameters $31 to $33.
+const HEALS: &str = ",
+    waiting as (
+        update incident set request_state = changed.state, due_at = case when due_at > changed.at then $32 else due_at end
+        from changed where incident.id = $31 and incident.request = changed.request and ended_at is null returning incident.id),
+    told as (update card set version = version + 1 from waiting where card.incident = waiting.id),
+    shown_there as (insert into delivery (card, place, wanted) select made.id, place, version from made, unnest($33::text[]) place)";
+
 /// What goes into the record with a change.
 pub(super) struct NewEntry<'a> {
     pub kind: &'a str,
@@ -186,7 +228,7 @@ pub(super) struct NewEntry<'a> {
 async fn insert(
     executor: impl PgExecutor<'_>,
     request: &Request,
-    old: Option<RequestId>,
+    along: &Along,
 ) -> Result<bool, LedgerError> {
     let Request { ask, plan, .. } = request;
     let body = json!({
@@ -195,6 +237,8 @@ async fn insert(
         "summary": plan.summary, "digest": request.digest, "decision": request.decision, "policy": request.policy,
         "state": request.state,
     });
+    let heals = if let Along::Heals(_) = along { HEALS } else { "" };
+    let old = if let Along::Instead(old) = along { Some(old.0) } else { None };
     let made = sqlx::query(AssertSqlSafe(format!(
         "/* request.submit */ with changed as (
             insert into request (id, key, actor, person, place, line, why, action, parameters, cluster, namespace, kind, name,
@@ -211,7 +255,7 @@ async fn insert(
              returning id, version),
          made as (insert into card (id, request) select $28, request from changed where not exists (select from moved)
              returning id, version),
-         shown as (insert into delivery (card, place, wanted) select id, $5, version from made where $5 is not null)
+         shown as (insert into delivery (card, place, wanted) select id, $5, version from made where $5 is not null){heals}
          select request from changed"
     )))
     .bind(request.id.0)
@@ -243,10 +287,15 @@ async fn insert(
     .bind(RunId::new().0)
     .bind(CardId::new().0)
     .bind(&ask.with_person)
-    .bind(old.map(|old| old.0))
-    .fetch_optional(executor)
-    .await
-    .map_err(sql("submit a request"))?;
+    .bind(old);
+    let made = match along {
+        Along::Heals(Waiting { incident, shown, due_at }) => made
+            .bind(incident.0)
+            .bind(utc(*due_at))
+            .bind(shown.iter().map(|place| place.0.as_str()).collect::<Vec<_>>()),
+        Along::Nothing | Along::Instead(_) => made,
+    };
+    let made = made.fetch_optional(executor).await.map_err(sql("submit a request"))?;
     Ok(made.is_some())
 }
 

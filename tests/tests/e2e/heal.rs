@@ -336,9 +336,9 @@ async fn a_storm_of_ten_thousand_alerts_is_few_incidents_and_nothing_is_done_alo
 const BOUNDARIES: [(&str, u32); 5] = [
     ("event.receive", 0),
     ("incident.fold", 0),
+    ("incident.claim", 0),
     ("incident.change", 0),
     ("request.submit", 0),
-    ("incident.asked", 0),
 ];
 
 #[tokio::test]
@@ -363,7 +363,7 @@ async fn a_death_between_incident_and_request_makes_exactly_one_request() {
         wait::until(&format!("death at {label} {side:?}, or a request"), WITHIN, || async {
             let there =
                 requests(&world).await.iter().any(|request| request.ask.target.name == format!("app-{n}"));
-            (world.proxy.sprung() || (there && *label != "incident.asked")).then_some(())
+            (world.proxy.sprung() || there).then_some(())
         })
         .await;
         if world.proxy.disarm() {

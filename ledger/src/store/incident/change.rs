@@ -11,17 +11,28 @@ use sqlx::{Postgres, QueryBuilder};
 
 impl Ledger {
     /// Claims open incidents that are due, or whose request has moved on (`SKIP LOCKED`), but none of those that the caller is at; until
-    /// `now + lease` nobody else gets them.
+    /// `now + lease` nobody else gets them. What has moved on is looked for among all of them, or only where something was heard of.
     pub async fn claim_incidents(
         &self,
         limit: u32,
         except: &[IncidentId],
+        heard: Option<&Heard>,
         lease: SignedDuration,
         now: Timestamp,
     ) -> Result<Vec<StoredIncident>, LedgerError> {
+        let nothing = Heard::default();
+        let (due, heard) = match heard {
+            None => ("true", &nothing),
+            Some(heard) if heard.due => ("due_at <= $1", heard),
+            Some(heard) => ("false", heard),
+        };
         let rows: Vec<IncidentColumns> = sqlx::query_as(AssertSqlSafe(format!(
-            "/* incident.claim */ with due as (
-                 select i.id from incident i left join request r on r.id = i.request
+            "/* incident.claim */ with looked_at as (
+                 select id from incident where ended_at is null and {due}
+                 union select id from incident where ended_at is null and request = any ($5)
+                 union select unnest($6::uuid[])
+             ), due as (
+                 select i.id from looked_at join incident i using (id) left join request r on r.id = i.request
                  where i.ended_at is null
                    and (i.due_at <= $1 or r.state is distinct from i.request_state and r.id is not null)
                    and i.id <> all ($4)
@@ -36,6 +47,8 @@ impl Ledger {
         .bind(i64::from(limit))
         .bind(utc(now + lease))
         .bind(except.iter().map(|id| id.0).collect::<Vec<_>>())
+        .bind(heard.requests.iter().map(|id| id.0).collect::<Vec<_>>())
+        .bind(heard.incidents.iter().map(|id| id.0).collect::<Vec<_>>())
         .fetch_all(&self.pool)
         .await
         .map_err(sql("claim incidents"))?;
@@ -72,20 +85,20 @@ impl Ledger {
             write_change(&mut tx, id, &place, cluster.as_deref(), &change, now).await?;
             tx.commit().await.map_err(wrong)?;
             self.wake(Wake::Card);
-            self.wake(Wake::Incident);
+            if change.due_at <= now {
+                self.wake(Wake::Incident);
+            }
         }
         Ok(Some(outcome))
     }
 
-    /// The request that the incident waits for has been made: it is noted how it stands and shown in these places, and the incident is
-    /// looked at again by `due_at`, unless it is due already. One statement, without the lock of the cluster.
+    /// The request that the incident waits for was made before a crash; what [`Along::Heals`] writes along with a new one. One statement,
+    /// without the lock of the cluster.
     pub async fn asked(
         &self,
-        id: IncidentId,
+        waiting: &Waiting,
         request: RequestId,
         state: RequestState,
-        shown: &[Place],
-        due_at: Timestamp,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         sqlx::query(
@@ -99,11 +112,11 @@ impl Ledger {
                  on conflict do nothing)
              update card set version = version + 1 from changed where card.incident = changed.id",
         )
-        .bind(id.0)
+        .bind(waiting.incident.0)
         .bind(request.0)
         .bind(state.as_str())
-        .bind(shown.iter().map(|place| place.0.as_str()).collect::<Vec<_>>())
-        .bind(utc(due_at))
+        .bind(waiting.shown.iter().map(|place| place.0.as_str()).collect::<Vec<_>>())
+        .bind(utc(waiting.due_at))
         .bind(utc(now))
         .execute(&self.pool)
         .await

@@ -188,6 +188,17 @@ pub struct Since {
     pub node_down: Vec<String>,
 }
 
+/// What was heard of since incidents were claimed last.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Heard {
+    /// Something may have become due.
+    pub due: bool,
+    /// That have changed.
+    pub requests: Vec<RequestId>,
+    /// That nobody could claim for a while.
+    pub incidents: Vec<IncidentId>,
+}
+
 /// How a rule has done.
 #[derive(Clone, Debug, PartialEq, FromRow)]
 pub struct RuleFigures {
