@@ -128,11 +128,15 @@ impl Sandbox {
             .await
             .map_err(|_| Error::Lost("it did not end at its deadline".into()))?
             .map_err(Error::Start)?;
-        let status = child.wait().await.map_err(Error::Start)?;
+        let Some((standings, ended)) = understand(&said) else {
+            let status = child.wait().await.map_err(Error::Start)?;
+            return Err(Error::Lost(format!("{status}: {}", String::from_utf8_lossy(&said))));
+        };
         let next = self.clone();
-        tokio::spawn(async move { next.prepare() });
-        let (standings, ended) = understand(&said)
-            .ok_or_else(|| Error::Lost(format!("{status}: {}", String::from_utf8_lossy(&said))))?;
+        tokio::spawn(async move {
+            let _ = child.wait().await;
+            next.prepare();
+        });
         self.all_stood(&standings)?;
         // Whether the closed pipe or we ended it first does not matter.
         let ended = if stdout.cut || stderr.cut { Ended::Output } else { ended };

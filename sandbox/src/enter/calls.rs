@@ -56,12 +56,13 @@ const OLDER: &[c_long] = &[
 const OLDER: &[c_long] = &[SYS_renameat];
 
 /// Shuts the door: from here on this process and its children make no other calls.
-pub fn restrict() -> Result<(), String> {
-    let program = compile().map_err(|error| format!("compile the filter: {error}"))?;
-    seccompiler::apply_filter(&program).map_err(|error| error.to_string())
+pub fn restrict(program: &Result<BpfProgram, seccompiler::BackendError>) -> Result<(), String> {
+    let program = program.as_ref().map_err(|error| format!("compile the filter: {error}"))?;
+    seccompiler::apply_filter(program).map_err(|error| error.to_string())
 }
 
-fn compile() -> Result<BpfProgram, seccompiler::BackendError> {
+/// The filter. It takes a millisecond, so it is made before there is an order.
+pub fn compile() -> Result<BpfProgram, seccompiler::BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         ALLOWED.iter().chain(OLDER).map(|call| (*call, Vec::new())).collect();
     let when = |argument, operator, value: u64| SeccompCondition::new(argument, Dword, operator, value);

@@ -19,6 +19,7 @@ use rustix::{
         set_capabilities, set_no_new_privs,
     },
 };
+use seccompiler::{BackendError, BpfProgram};
 use std::{
     io,
     os::unix::process::ExitStatusExt,
@@ -39,8 +40,9 @@ pub fn run() -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let line = wire::socket_on_stdin()?;
     wire::send(&line, &())?;
+    let filter = calls::compile();
     let (order, mut standings): (Order, Standings) = wire::receive(&line)?;
-    let ready = prepare(&order, &mut standings);
+    let ready = prepare(&order, &filter, &mut standings);
     let missing: Vec<&Layer> = order.required.iter().filter(|layer| !standings.stands(**layer)).collect();
     // The caller knows what it required, and says which were missing.
     let may_start = missing.is_empty();
@@ -55,7 +57,11 @@ pub fn run() -> io::Result<()> {
 
 /// Puts up every wall, from the one that needs the most rights to the one after which nothing else can be built. An error is one of the
 /// order: a folder that is not there. What the kernel refuses is noted instead.
-fn prepare(order: &Order, standings: &mut Standings) -> Result<(), String> {
+fn prepare(
+    order: &Order,
+    filter: &Result<BpfProgram, BackendError>,
+    standings: &mut Standings,
+) -> Result<(), String> {
     let mut outcome = Ok(());
     if standings.stands(Layer::MountNamespace) {
         let with_proc = standings.stands(Layer::PidNamespace);
@@ -81,7 +87,7 @@ fn prepare(order: &Order, standings: &mut Standings) -> Result<(), String> {
     order.put_up(standings, Layer::Limits, || {
         limit(&order.limits).map_err(|error| format!("setrlimit: {error}"))
     });
-    order.put_up(standings, Layer::Seccomp, calls::restrict);
+    order.put_up(standings, Layer::Seccomp, || calls::restrict(filter));
     outcome
 }
 
@@ -122,6 +128,7 @@ fn start(order: &Order) -> Ended {
     let Some((program, words)) = order.words.split_first() else {
         return Ended::NotStarted("there is no command".into());
     };
+    // By fork, because the path is one of our own. Without that copy (`posix_spawn`) it would take memory beyond the limit, which is ours too.
     let child = Command::new(program)
         .args(words)
         .env_clear()

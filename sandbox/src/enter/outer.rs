@@ -23,6 +23,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{self, Read},
+    net::Shutdown,
     os::{fd::OwnedFd, unix::net::UnixStream, unix::process::CommandExt},
     process::{Child, Command},
     time::{Duration, Instant},
@@ -50,10 +51,15 @@ pub fn run() -> io::Result<()> {
         }
     };
     let deadline = Instant::now() + order.limits.deadline;
-    for word in watch(&caller, inner, &order, standings, deadline)? {
+    let words = watch(&caller, inner, &order, standings, deadline)?;
+    // Nobody of the script is left. Our own end takes a while, for which nobody has to wait.
+    for output in [1, 2] {
+        let _ = nix::unistd::close(output);
+    }
+    for word in words {
         wire::send(&caller, &word)?;
     }
-    Ok(())
+    caller.shutdown(Shutdown::Write)
 }
 
 /// Whatever our caller inherited and did not mark is no business of the script.
