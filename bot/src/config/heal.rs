@@ -1,6 +1,9 @@
 //! `[[intake]]` and `[heal]`: who may tell what happened, and which rules there are for it.
 
-use super::{is_name, secret};
+use super::{
+    file::{TOKEN_CHARS, is_name},
+    secret,
+};
 use ledger::Place;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -132,7 +135,7 @@ pub(super) fn intakes(
                 }
             };
             let (Proof::Token(text) | Proof::Hmac(text)) = &proof;
-            if text.expose_secret().chars().count() < super::TOKEN_CHARS {
+            if text.expose_secret().chars().count() < TOKEN_CHARS {
                 return Err(format!("{table}: its secret is too short; make one with `openssl rand -hex 16`"));
             }
             let per_minute = raw.per_minute.unwrap_or(PER_MINUTE);

@@ -60,7 +60,7 @@ impl Room {
         let id =
             |part: &str| (1..=64).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
         let fits = match place.platform() {
-            "console" => super::is_name(place.room()),
+            "console" => super::file::is_name(place.room()),
             "slack" | "discord" => {
                 place.room().split_once(':').is_some_and(|(server, room)| id(server) && id(room))
             }

@@ -1,6 +1,6 @@
 //! `[[schedule]]`: a line that Petrel types by itself.
 
-use super::duration;
+use super::file::duration;
 use crate::grammar::{Context, Line, parse};
 use cron::Schedule;
 use jiff::SignedDuration;

@@ -1,6 +1,6 @@
 //! `[watch]`: when a proposal that was acted upon is to be put back.
 
-use super::duration;
+use super::file::duration;
 use forecast::capacity::watch::Bounds;
 use jiff::SignedDuration;
 use serde::Deserialize;
