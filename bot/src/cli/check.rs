@@ -325,7 +325,9 @@ async fn clusters(config: &Config, report: &mut Report) {
             }
             (_, trouble) => {
                 let text = trouble.clone().unwrap_or_else(|| "does not say its version".into());
-                report.bad(&what, &text, "check its address, its token and what the token may do");
+                // Errors of a cluster name it, and so does this line.
+                let text = text.strip_prefix(&format!("{what}: ")).unwrap_or(&text);
+                report.bad(&what, text, "check its address, its token and what the token may do");
             }
         }
     }
