@@ -11,6 +11,7 @@ pub mod console;
 pub mod discord;
 pub mod door;
 pub mod fault;
+pub mod figure;
 pub mod hook;
 pub mod petrel;
 pub mod process;

@@ -9,6 +9,7 @@ use tests::{
     api::FINAL,
     discord,
     door::{ByDiscord, BySlack},
+    figure::{self, latencies, row},
     slack,
     world::{Inward, Platforms, World},
 };
@@ -22,7 +23,7 @@ const CLICKS: usize = 60;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    println!("{:<70} {:>12} {:>12}", "figure", "measured", "target");
+    figure::head();
     for inward in [Inward::Connection, Inward::Http] {
         let ms = commands(Platform::Slack(inward), RATE * SECONDS, RATE).await?;
         latencies(
@@ -68,17 +69,6 @@ fn name(inward: Inward) -> &'static str {
         Inward::Connection => "connection",
         Inward::Http => "HTTP",
     }
-}
-
-fn row(figure: &str, measured: String, target: &str) {
-    println!("{figure:<70} {measured:>12} {target:>12}");
-}
-
-fn latencies(name: &str, mut ms: Vec<f64>, target: &str) {
-    ms.sort_by(f64::total_cmp);
-    let percentile = |p: f64| ms[((ms.len() - 1) as f64 * p).round() as usize];
-    row(&format!("{name}: median"), format!("{:.1} ms", percentile(0.5)), "");
-    row(&format!("{name}: p99"), format!("{:.1} ms", percentile(0.99)), target);
 }
 
 /// Rates that do not hinder: what is measured is Petrel.

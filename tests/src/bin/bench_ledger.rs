@@ -12,6 +12,7 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tests::figure::{self, row};
 use tokio::task::JoinSet;
 
 const CLIENTS: u32 = 32;
@@ -23,7 +24,7 @@ const VERIFIED: u64 = 1_000_000;
 async fn main() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let server = PrivatePostgres::start(dir.path()).await?;
-    println!("{:<58} {:>12} {:>12}", "figure", "measured", "target");
+    figure::head();
     let done = async {
         append(&server).await?;
         verify(&server).await
@@ -31,10 +32,6 @@ async fn main() -> Result<()> {
     let done = done.await;
     server.stop().await?;
     done
-}
-
-fn row(figure: &str, measured: String, target: &str) {
-    println!("{figure:<58} {measured:>12} {target:>12}");
 }
 
 async fn connect(url: &str, connections: u32) -> Result<Ledger> {

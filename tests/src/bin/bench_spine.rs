@@ -9,6 +9,7 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 use tests::{
     api::FINAL,
+    figure::{self, Machine, latencies, row},
     world::{POLICY, World},
 };
 use tokio::task::JoinSet;
@@ -24,9 +25,10 @@ const QUEUED: usize = 2000;
 async fn main() -> Result<()> {
     let only = std::env::args().nth(1);
     let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
-    println!("{:<58} {:>12} {:>12}", "figure", "measured", "target");
+    figure::head();
     if wanted("submit") {
-        allowed_request_to_first_call().await?;
+        allowed_request_to_first_call(["pause", "resume"], "<= 25 ms").await?;
+        allowed_request_to_first_call(["restart"; 2], "").await?;
     }
     if wanted("click") {
         click_to_run().await?;
@@ -47,20 +49,6 @@ async fn with_one_replica() -> Result<World> {
     Ok(world)
 }
 
-fn row(figure: &str, measured: String, target: &str) {
-    println!("{figure:<58} {measured:>12} {target:>12}");
-}
-
-fn percentile(sorted: &[f64], p: f64) -> f64 {
-    sorted[((sorted.len() - 1) as f64 * p).round() as usize]
-}
-
-fn latencies(name: &str, mut ms: Vec<f64>, target: &str) {
-    ms.sort_by(f64::total_cmp);
-    row(&format!("{name}: median"), format!("{:.1} ms", percentile(&ms, 0.5)), "");
-    row(&format!("{name}: p99"), format!("{:.1} ms", percentile(&ms, 0.99)), target);
-}
-
 async fn workloads(world: &World, count: usize) -> Result<()> {
     let mut tasks = JoinSet::new();
     for n in 0..count {
@@ -76,16 +64,22 @@ async fn workloads(world: &World, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// 50 requests/s that policy allows at once; from sending the ask to the effect's call in the cluster's audit trail.
-async fn allowed_request_to_first_call() -> Result<()> {
-    let world = with_one_replica().await?;
+/// 50 requests/s that policy allows at once; from sending the ask to the effect's call in the cluster's audit trail. All workloads in turn,
+/// once with the first action, then with the second.
+async fn allowed_request_to_first_call(actions: [&str; 2], target: &str) -> Result<()> {
+    let mut world = World::for_figures().await?;
+    allow_all(&world)?;
+    world.start().await?;
     workloads(&world, WORKLOADS).await?;
     let (ann, at) = (world.api("ann"), world.at());
     let mut asks = JoinSet::new();
+    let machine = Machine::begin();
+    let beside = tokio::spawn(plain_inserts(world.owner_url.clone()));
     let mut tick = tokio::time::interval(Duration::from_micros(1_000_000 / RATE));
     for n in 0..RATE * (WARM_UP + SECONDS) {
         tick.tick().await;
-        let (ann, line) = (ann.clone(), format!("restart deploy/app-{}{at}", n as usize % WORKLOADS));
+        let action = actions[n as usize / WORKLOADS % actions.len()];
+        let (ann, line) = (ann.clone(), format!("{action} deploy/app-{}{at}", n as usize % WORKLOADS));
         asks.spawn(async move {
             let sent = Timestamp::now();
             let asked = ann.ask(&format!("bench-{n}"), &line).await?;
@@ -100,6 +94,7 @@ async fn allowed_request_to_first_call() -> Result<()> {
             sent.insert(id, at);
         }
     }
+    let (machine, plain) = (machine.end(), beside.await??);
     for id in sent.keys() {
         ann.wait_for(id, &FINAL, Duration::from_secs(60)).await;
     }
@@ -116,8 +111,29 @@ async fn allowed_request_to_first_call() -> Result<()> {
         }
     }
     anyhow::ensure!(ms.len() == sent.len(), "{} of {} requests took effect", ms.len(), sent.len());
-    latencies(&format!("allowed request, {RATE}/s: ask sent -> effect's API call"), ms, "<= 25 ms");
+    latencies(&format!("{}, {RATE}/s: ask sent -> effect's API call", actions[0]), ms, target);
+    latencies("  beside it: a durable insert of one row, as often", plain, "");
+    machine.row();
     Ok(())
+}
+
+/// What the machine, its disk and Postgres give at that moment: durable inserts of one row, at the same rate and for as long.
+async fn plain_inserts(url: String) -> Result<Vec<f64>> {
+    let pool = sqlx::PgPool::connect(&url).await?;
+    sqlx::query("create table raw (id bigint generated always as identity, body text)")
+        .execute(&pool)
+        .await?;
+    let mut tick = tokio::time::interval(Duration::from_micros(1_000_000 / RATE));
+    let mut ms = Vec::new();
+    for n in 0..RATE * (WARM_UP + SECONDS) {
+        tick.tick().await;
+        let began = Instant::now();
+        sqlx::query("insert into raw (body) values ('x')").execute(&pool).await?;
+        if n >= RATE * WARM_UP {
+            ms.push(began.elapsed().as_secs_f64() * 1000.0);
+        }
+    }
+    Ok(ms)
 }
 
 /// From the deciding click to the run's start as the database has it.
@@ -125,7 +141,7 @@ async fn click_to_run() -> Result<()> {
     let world = with_one_replica().await?;
     workloads(&world, 20).await?;
     let (ann, bob, at) = (world.api("ann"), world.api("bob"), world.at());
-    let mut ms = Vec::new();
+    let (mut ms, machine) = (Vec::new(), Machine::begin());
     for n in 0..400 {
         let line = format!("scale deploy/app-{} {}{at}", n % 20, 1 + (1 + n / 20) % 2);
         let asked = ann.ask(&format!("click-{n}"), &line).await?;
@@ -138,16 +154,22 @@ async fn click_to_run() -> Result<()> {
         ms.push(started.duration_since(clicked).as_secs_f64() * 1000.0);
     }
     latencies("click -> run started", ms, "<= 25 ms");
+    machine.end().row();
     Ok(())
+}
+
+/// What is measured needs no vote.
+fn allow_all(world: &World) -> Result<()> {
+    let policy = POLICY.replacen("[\"restart\"]", "[\"restart\", \"pause\", \"resume\"]", 1);
+    Ok(std::fs::write(world.folder().join("policy.toml"), policy)?)
 }
 
 /// Approved requests wait while nobody runs them; then three replicas start. A pause changes one field, and is verified by reading it
 /// back; a restart also has the practice cluster, on the same cores, roll out a pod.
 async fn drain(action: &str, target: &str) -> Result<()> {
     let mut world = World::for_figures().await?;
-    let policy = POLICY.replacen("[\"restart\"]", "[\"restart\", \"pause\"]", 1);
     world.write_config(0)?;
-    std::fs::write(world.folder().join("policy.toml"), policy)?;
+    allow_all(&world)?;
     world.start().await?;
     workloads(&world, QUEUED).await?;
     let at = world.at();
@@ -167,7 +189,7 @@ async fn drain(action: &str, target: &str) -> Result<()> {
     for _ in 0..3 {
         world.start().await?;
     }
-    let (mut started, mut at_start) = (Instant::now(), 0);
+    let (mut started, mut at_start, machine) = (Instant::now(), 0, Machine::begin());
     loop {
         let (queued, held) = world.ledger.queue_depth().await?;
         let done = QUEUED as u64 - queued - held;
@@ -183,6 +205,7 @@ async fn drain(action: &str, target: &str) -> Result<()> {
     }
     let rate = (QUEUED as u64 - at_start) as f64 / started.elapsed().as_secs_f64();
     row(&format!("{QUEUED} queued: {action}, 3 replicas, all verified"), format!("{rate:.0} runs/s"), target);
+    machine.end().row();
     Ok(())
 }
 
