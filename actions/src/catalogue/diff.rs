@@ -82,7 +82,8 @@ fn clean_annotations(metadata: &mut Map<String, Value>) {
 pub fn masked(object: &Value) -> Value {
     let mut object = object.clone();
     for pointer in ["/spec", "/spec/template/spec", "/spec/jobTemplate/spec/template/spec"] {
-        if let Some(pod_spec) = object.pointer_mut(pointer).filter(|spec| spec["containers"].is_array()) {
+        // A patch may have some of its lists only.
+        if let Some(pod_spec) = object.pointer_mut(pointer) {
             mask::mask_pod_spec(pod_spec);
         }
     }

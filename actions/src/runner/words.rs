@@ -3,6 +3,7 @@
 use ledger::{Actor, ObjectRef, Plan, Step, Target};
 
 use super::effect::STEP_ANNOTATION;
+use crate::catalogue::masked;
 
 /// `patch Deployment checkout`.
 pub(super) fn step(step: &Step) -> String {
@@ -36,7 +37,8 @@ pub(super) fn put_back(plan: &Plan) -> String {
     if empty {
         return "There is no recorded way back.".to_string();
     }
-    let prior: String = plan.prior.to_string().chars().take(300).collect();
+    // Real values, which go into the record and to chats with this.
+    let prior: String = masked(&plan.prior).to_string().chars().take(300).collect();
     format!("To put it back, restore what was before: {prior}")
 }
 
@@ -121,17 +123,11 @@ pub(super) fn rolled_back(plan: &Plan, because: &str, rollout: Result<(), String
             ),
         };
     }
-    let restored = if plan.prior.is_null() {
-        "what was before is restored".to_string()
-    } else {
-        format!("what was before is restored ({})", plan.prior)
-    };
     match rollout {
-        Ok(()) => format!("{because}. Undone: {restored}"),
-        Err(trouble) => format!(
-            "{because}. Undone: {restored}, but it has not settled: {trouble}. Look: {}",
-            look_at(plan)
-        ),
+        Ok(()) => format!("{because}. Undone"),
+        Err(trouble) => {
+            format!("{because}. Undone, but it has not settled: {trouble}. Look: {}", look_at(plan))
+        }
     }
 }
 
@@ -144,5 +140,46 @@ fn look_at(plan: &Plan) -> String {
             plan.target.name,
             plan.target.cluster
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger::{Blast, Risk, Verify};
+    use serde_json::json;
+
+    #[test]
+    fn what_was_before_is_said_without_the_secrets_in_it() {
+        let target = Target {
+            cluster: "prod".into(),
+            namespace: Some("shop".into()),
+            kind: "Deployment".into(),
+            name: "checkout".into(),
+            uid: None,
+        };
+        let container = json!({"name": "app", "env": [{"name": "DB_PASSWORD", "value": "swordfish"}, {"name": "LEVEL", "value": "info"}]});
+        let plan = Plan {
+            action: "rollback".into(),
+            parameters: json!({}),
+            target,
+            resource_version: String::new(),
+            summary: String::new(),
+            steps: Vec::new(),
+            diff: String::new(),
+            blast: Blast::default(),
+            risk: Risk::High,
+            prior: json!({"spec": {"template": {"spec": {"initContainers": [container]}}}}),
+            undo: Vec::new(),
+            verify: Verify { conditions: Vec::new(), within_s: 60 },
+        };
+        let said = [
+            put_back(&plan),
+            not_undone(&plan, "it crash-loops", "somebody else has changed it"),
+            rolled_back(&plan, "it crash-loops", Ok(())),
+            rolled_back(&plan, "it crash-loops", Err("no answer".into())),
+        ];
+        assert!(said[0].contains("LEVEL") && said[0].contains("hidden"), "{}", said[0]);
+        assert!(said.iter().all(|text| !text.contains("swordfish")), "{said:#?}");
     }
 }
