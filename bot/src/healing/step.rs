@@ -120,10 +120,7 @@ async fn ask(
     let shown = rooms(app, incident.group.cluster());
     let along = Along::Heals(Waiting { incident: id, shown, due_at: now + WAITS });
     let end = match app.gate.submit_with(request, ask, &along, now).await? {
-        Submitted::Request { request, fresh } => {
-            if let (false, Along::Heals(waiting)) = (fresh, &along) {
-                app.ledger.asked(waiting, request.id, request.state, now).await?;
-            }
+        Submitted::Request { request, .. } => {
             // It is looked at again when its request moves on, and then it is noted what there is to note.
             if matches!(request.state, RequestState::Awaiting | RequestState::Approved) {
                 return Ok(false);

@@ -92,39 +92,6 @@ impl Ledger {
         Ok(Some(outcome))
     }
 
-    /// The request that the incident waits for was made before a crash; what [`Along::Heals`] writes along with a new one. One statement,
-    /// without the lock of the cluster.
-    pub async fn asked(
-        &self,
-        waiting: &Waiting,
-        request: RequestId,
-        state: RequestState,
-        now: Timestamp,
-    ) -> Result<(), LedgerError> {
-        sqlx::query(
-            "/* incident.asked */ with changed as (
-                 update incident set request_state = $3, due_at = case when due_at > $6 then $5 else due_at end
-                 where id = $1 and request = $2 and ended_at is null returning id),
-             -- Locked, as `outbox.show` does: a change of the request meanwhile waits, and then sees these places.
-             asked as materialized (select id, version from card where request = $2 for no key update),
-             shown as (
-                 insert into delivery (card, place, wanted) select id, place, version from asked, unnest($4::text[]) place
-                 on conflict do nothing)
-             update card set version = version + 1 from changed where card.incident = changed.id",
-        )
-        .bind(waiting.incident.0)
-        .bind(request.0)
-        .bind(state.as_str())
-        .bind(waiting.shown.iter().map(|place| place.0.as_str()).collect::<Vec<_>>())
-        .bind(utc(waiting.due_at))
-        .bind(utc(now))
-        .execute(&self.pool)
-        .await
-        .map_err(sql("note what was asked for"))?;
-        self.wake(Wake::Card);
-        Ok(())
-    }
-
     /// Lets a rule go on at a place, as `decide` says of its brake; the entry in the same statement.
     pub async fn unblock<T, E: From<LedgerError>>(
         &self,
