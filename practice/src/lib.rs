@@ -24,6 +24,7 @@ mod managed;
 mod object;
 mod patch;
 mod persist;
+mod port;
 mod quantity;
 mod resource;
 mod routes;
@@ -40,6 +41,7 @@ mod write;
 pub use audit::Audited;
 pub use exec::{Exec, Executed};
 pub use faults::{FaultRequest, Faults};
+pub use port::free_port;
 
 use anyhow::Context;
 use cluster::{Cluster, State};

@@ -30,9 +30,7 @@ impl Alerting {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir()?;
         let at = |name: &str| folder.path().join(name);
-        let port =
-            || Ok::<_, anyhow::Error>(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
-        let (prometheus, alertmanager) = (port()?, port()?);
+        let (prometheus, alertmanager) = (practice::free_port()?, practice::free_port()?);
         std::fs::write(
             at("alertmanager.yml"),
             format!(

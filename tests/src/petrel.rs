@@ -3,7 +3,6 @@
 use crate::{process::Process, wait};
 use anyhow::Result;
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -26,8 +25,7 @@ impl Petrel {
 
     /// Starts a replica without waiting.
     pub fn spawn(config: &Path, log: PathBuf) -> Result<Petrel> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let listen = format!("127.0.0.1:{port}");
+        let listen = format!("127.0.0.1:{}", practice::free_port()?);
         let process = Process::spawn(
             "petrel",
             &["serve", "--config", config.to_str().expect("utf-8 path")],

@@ -47,7 +47,7 @@ impl Prometheus {
             )
         });
         std::fs::write(at("prometheus.yml"), format!("global: {{}}\n{}", scraped.unwrap_or_default()))?;
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = practice::free_port()?;
         let log = File::create(at("log"))?;
         let server = tokio::process::Command::new("prometheus")
             .arg(format!("--config.file={}", at("prometheus.yml").display()))

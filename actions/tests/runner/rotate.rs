@@ -114,12 +114,12 @@ async fn a_death_while_the_command_runs_loses_no_line_and_rotates_once() {
         if !exec.command.iter().any(|word| word == "rotate") {
             return Some(really(exec, &at));
         }
+        let done = really(exec, &at);
         let first = {
             let mut count = count.lock().expect("the count");
             *count += 1;
             *count == 1
         };
-        let done = really(exec, &at);
         if first {
             // It has run, and its answer is never heard. The runtime is told: nothing else may wait for this thread.
             let _ = tokio::task::block_in_place(|| wait.lock().expect("the wait").recv());
@@ -133,9 +133,10 @@ async fn a_death_while_the_command_runs_loses_no_line_and_rotates_once() {
     })
     .await;
     drop(dying);
-    drop(go);
     let _runner = house.runner("w2").await;
     let (state, note) = house.end(id).await;
+    // Only now: an answer before that could still be heard by the runner that is dying.
+    drop(go);
     assert_eq!(state, RequestState::Succeeded, "{note}");
     assert_eq!(*begun.lock().expect("the count"), 2, "it was run again");
     let left = names(&folder);

@@ -2,7 +2,7 @@
 
 use fantoccini::{Client, ClientBuilder, Locator, elements::Element, key::Key};
 use serde_json::json;
-use std::{net::TcpListener, path::PathBuf, process::Stdio, time::Duration};
+use std::{path::PathBuf, process::Stdio, time::Duration};
 use tests::{
     wait,
     world::{World, token},
@@ -21,7 +21,7 @@ struct Browser {
 impl Browser {
     /// None, with a word, where there is no Chromium.
     async fn start(width: u32, height: u32, dark: bool) -> Option<Browser> {
-        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+        let port = practice::free_port().expect("a port");
         let driver = Command::new("chromedriver")
             .arg(format!("--port={port}"))
             .stdout(Stdio::null())

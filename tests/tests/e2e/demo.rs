@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::{net::TcpListener, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 use tests::{alerting::Alerting, api::Api, process::Process, wait};
 
 const WITHIN: Duration = Duration::from_secs(120);
@@ -15,8 +15,8 @@ struct Demo {
 impl Demo {
     /// Starts it in this folder and waits for its greeting.
     async fn start(folder: &Path) -> Demo {
-        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
-        let (data, listen) = (folder.join("data"), format!("127.0.0.1:{port}"));
+        let (data, listen) =
+            (folder.join("data"), format!("127.0.0.1:{}", practice::free_port().expect("a port")));
         let arguments = ["--data", data.to_str().expect("a path"), "--listen", &listen];
         let process = Process::spawn("demo", &arguments, &[], &folder.join("demo.log")).expect("the demo");
         let demo = Demo { process, base: format!("http://{listen}") };
@@ -25,11 +25,12 @@ impl Demo {
     }
 
     async fn says(&self, words: &str) {
-        wait::until(&format!("the demo to say {words:?}"), WITHIN, || async {
+        let said = wait::within(WITHIN, || async {
             let log = std::fs::read_to_string(&self.process.log).ok()?;
             log.contains(words).then_some(())
         })
         .await;
+        assert!(said.is_some(), "the demo did not say {words:?} within {WITHIN:?}: {}", self.process.tail());
     }
 
     fn api(&self, folder: &Path, name: &str) -> Api {

@@ -163,8 +163,7 @@ async fn a_clusters_api_server_reads_forecasts_over_tls() {
     }
     let mut world = World::new().await.expect("a world");
     world.cluster.deployment("checkout", 2).await.expect("a deployment");
-    let port =
-        std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
+    let port = practice::free_port().expect("a port");
     let more = format!(
         "[external_metrics]\nlisten = \"127.0.0.1:{port}\"\ncluster = \"measured\"\ncert_file = \"tls.crt\"\nkey_file = \"tls.key\"\n\
          client_ca_file = \"ca.crt\"\nallowed_names = [\"front-proxy-client\"]\n"

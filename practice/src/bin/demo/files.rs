@@ -2,10 +2,11 @@
 
 use super::{
     new_token,
-    server::{at, end_left_behind, free_port},
+    server::{at, end_left_behind},
     usable,
 };
 use anyhow::Context;
+use practice::free_port;
 use std::fs;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};

@@ -3,10 +3,10 @@
 
 use crate::{
     files::Files,
-    server::{Server, at, free_port, is_installed},
+    server::{Server, at, is_installed},
 };
 use anyhow::{Context, bail};
-use practice::Practice;
+use practice::{Practice, free_port};
 use std::{
     fs::{self, File},
     io::{BufWriter, Write},

@@ -5,7 +5,7 @@ use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs::{self, File},
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
@@ -67,11 +67,6 @@ impl Server {
 /// This port on loopback.
 pub fn at(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
-}
-
-/// A port that nobody has.
-pub fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind(at(0))?.local_addr()?.port())
 }
 
 /// Is there a program of this name?
