@@ -100,7 +100,7 @@ impl Ledger {
         if let Some(before) = filter.before {
             query.push(" and id < ").push_bind(before);
         }
-        query.push(" order by id desc limit ").push_bind(i64::from(filter.limit));
+        query.push(" order by id desc limit ").push(filter.limit);
         // Ids ascend within a seal, so it can only be in one whose last id is not smaller; nearly always the first such.
         query.push(
             ") e left join lateral (
@@ -109,8 +109,12 @@ impl Ledger {
                  order by entry_id[cardinality(entry_id)] limit 1
              ) s on true order by e.id desc",
         );
-        let rows: Vec<EntryRow> =
-            query.build_query_as().fetch_all(&self.pool).await.map_err(sql("list entries"))?;
+        let rows: Vec<EntryRow> = query
+            .build_query_as()
+            .persistent(false)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(sql("list entries"))?;
         rows.into_iter()
             .map(|row| {
                 Ok(Entry {

@@ -97,8 +97,9 @@ impl Ledger {
             .application_name(&format!("petrel-{}-{}", std::process::id(), Uuid::new_v4().simple()))
             // A replica whose machine vanished must not hold row locks for the others to wait on.
             .options([("idle_in_transaction_session_timeout", "30s")])
-            // Every statement that has parameters is found by its keys, whatever they are: planning it anew each time, as
-            // Postgres prefers for large statements, costs more than running it.
+            // What a statement wants is found by keys, whatever they are: planning it anew each time, as Postgres prefers for
+            // large statements, costs more than running it. A list has its limit in its text: of any limit the plan believes
+            // that it is a tenth of the table, which it reads and sorts.
             .options([("plan_cache_mode", "force_generic_plan")])
             // Plans are kept, and on the first day they are made while tables are small enough to be read as a whole.
             .options([("enable_seqscan", "off")]);

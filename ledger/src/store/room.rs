@@ -5,7 +5,7 @@ use crate::*;
 use chrono::{DateTime, Utc};
 use jiff::Timestamp;
 use serde_json::Value;
-use sqlx::FromRow;
+use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 /// One message in a console room.
@@ -161,14 +161,13 @@ impl Ledger {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<RoomMessage>, LedgerError> {
-        let rows: Vec<MessageRow> = sqlx::query_as(
+        let rows: Vec<MessageRow> = sqlx::query_as(AssertSqlSafe(format!(
             "select id, place, author, only_for, text, card::text, request, at, edited_at from room_message
-             where place = $1 and (only_for is null or only_for = $2) and id < $3 order by id desc limit $4",
-        )
+             where place = $1 and (only_for is null or only_for = $2) and id < $3 order by id desc limit {limit}",
+        )))
         .bind(&place.0)
         .bind(viewer.as_str())
         .bind(before.unwrap_or(i64::MAX))
-        .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await
         .map_err(sql("read a room"))?;

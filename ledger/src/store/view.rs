@@ -140,7 +140,7 @@ impl Ledger {
             query.push(" and position(").push_bind(word.to_lowercase());
             query.push(" in lower(concat_ws(' ', line, plan ->> 'summary', note, why))) > 0");
         }
-        query.push(" order by created_at desc limit ").push_bind(i64::from(filter.limit));
+        query.push(" order by created_at desc limit ").push(filter.limit);
         let rows =
             query.build().persistent(false).fetch_all(&self.pool).await.map_err(sql("list requests"))?;
         rows.iter().map(rows::request).collect()

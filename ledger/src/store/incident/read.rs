@@ -11,11 +11,10 @@ impl Ledger {
         limit: u32,
     ) -> Result<Vec<StoredIncident>, LedgerError> {
         let rows: Vec<IncidentColumns> = sqlx::query_as(AssertSqlSafe(format!(
-            "select {COLUMNS} from incident i where i.opened_at >= $1 and ($2::uuid is null or i.id > $2) order by i.id limit $3"
+            "select {COLUMNS} from incident i where i.opened_at >= $1 and ($2::uuid is null or i.id > $2) order by i.id limit {limit}"
         )))
         .bind(super::super::time::utc(since))
         .bind(after.map(|id| id.0))
-        .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await
         .map_err(sql("list incidents"))?;
@@ -35,12 +34,10 @@ impl Ledger {
 
     /// The open ones, or the last ones; newest first.
     pub async fn incidents(&self, open: bool, limit: u32) -> Result<Vec<StoredIncident>, LedgerError> {
+        let wanted = if open { "i.ended_at is null" } else { "true" };
         let rows: Vec<IncidentColumns> = sqlx::query_as(AssertSqlSafe(format!(
-            "select {COLUMNS} from incident i
-             where not $1 or i.ended_at is null order by i.opened_at desc, i.id limit $2"
+            "select {COLUMNS} from incident i where {wanted} order by i.opened_at desc, i.id limit {limit}"
         )))
-        .bind(open)
-        .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await
         .map_err(sql("list incidents"))?;
