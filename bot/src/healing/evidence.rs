@@ -1,7 +1,7 @@
 //! What an incident's card shows of the trouble itself: last log lines, what the cluster said, a small picture of the metric. Gathered
 //! once, beside what is done about it, so that it delays nothing.
 
-use super::known::{self, Known, asking, change, since};
+use super::{json, known};
 use crate::{app::App, picture, sketch::Sketch};
 use actions::{
     evidence::{gather, reasons},
@@ -12,13 +12,17 @@ use heal::{
     incident::{IncidentId, Seen},
     language::ast::Condition,
 };
-use jiff::{SignedDuration, Timestamp};
-use ledger::{LedgerError, PictureId, StoredIncident};
+use jiff::Timestamp;
+use ledger::{PictureId, StoredIncident};
 use std::{sync::LazyLock, time::Duration};
 use tokio::sync::Semaphore;
 
-/// Gathered at once by one process; who finds no turn is looked at again in a minute.
+/// Gathered at once by one process, and each turn rests after it: some ten incidents a second. Nobody reads faster, and a cluster in a storm
+/// has other things to answer.
 static TURNS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(2));
+const REST: Duration = Duration::from_millis(150);
+/// Wait for a turn; in a storm nobody looks at two hundred cards.
+static PLACES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(64));
 /// All of it takes no longer.
 const WITHIN: Duration = Duration::from_secs(8);
 /// What a picture shows.
@@ -26,26 +30,42 @@ const SHOWN: Duration = Duration::from_secs(3600);
 const STEP: Duration = Duration::from_secs(60);
 /// Fewer points are no picture.
 const LEAST: usize = 5;
-/// An incident that nothing is being done about is looked at again after so long.
-const AGAIN: SignedDuration = SignedDuration::from_secs(60);
 
-/// In a task of its own, where it has not been done and there is a turn. In a storm nobody looks at two hundred cards.
+/// In a task of its own, where it has not been done and there is a place.
 pub fn begin(app: &App, stored: &StoredIncident, now: Timestamp) {
     let Ok((incident, handling)) = known::incident(stored) else { return };
     let Some(event) = handling.event.filter(|_| incident.end.is_none() && handling.seen.is_none()) else {
         return;
     };
-    let Ok(turn) = TURNS.try_acquire() else { return };
-    let (app, id) = (app.clone(), stored.id);
+    let Ok(place) = PLACES.try_acquire() else { return };
+    let (app, id, at_once) = (app.clone(), stored.id, TURNS.try_acquire().ok());
     tokio::spawn(async move {
-        let _turn = turn;
+        let _place = place;
+        let _turn = match at_once {
+            Some(turn) => turn,
+            None => {
+                let Ok(turn) = TURNS.acquire().await else { return };
+                // It may have ended meanwhile, or have been asked for twice.
+                if !is_wanted(&app, id).await {
+                    return;
+                }
+                turn
+            }
+        };
         let seen = tokio::time::timeout(WITHIN, look(&app, incident.id, &event, now)).await;
         // Nothing in time is remembered too: the cluster is not asked again and again.
         let seen = seen.unwrap_or(Seen::none(now));
-        if let Err(error) = keep(&app, id, seen, now).await {
+        if let Err(error) = app.ledger.note_seen(id, json(&seen)).await {
             tracing::warn!(incident.id = %id, %error, "could not keep the evidence of an incident");
         }
+        tokio::time::sleep(REST).await;
     });
+}
+
+async fn is_wanted(app: &App, id: ledger::IncidentId) -> bool {
+    let stored = app.ledger.incident(id).await.ok().flatten();
+    let known = stored.and_then(|stored| known::incident(&stored).ok());
+    known.is_some_and(|(incident, handling)| incident.end.is_none() && handling.seen.is_none())
 }
 
 async fn look(app: &App, id: IncidentId, event: &Event, now: Timestamp) -> Seen {
@@ -101,26 +121,4 @@ async fn draw(
     }
     let sketch = Sketch { title, points: measured.data, bound, noticed: now.as_second() };
     picture::keep_sketch(PictureId(id.0), &app.ledger, sketch, now).await.map(|picture| picture.alt)
-}
-
-/// Under the incident's lock, and shown; what is being done about it goes on as it was.
-async fn keep(app: &App, id: ledger::IncidentId, seen: Seen, now: Timestamp) -> Result<(), LedgerError> {
-    let none = since(&app.rules.current(), Vec::new(), now);
-    app.ledger
-        .change_incident(id, &none, now, |state| {
-            let known = Known::read(state, now)?;
-            if known.incident.end.is_some() || known.handling.seen.is_some() {
-                return Ok((None, ()));
-            }
-            let mut handling = known.handling.clone();
-            handling.seen = Some(seen);
-            // A course looks for itself what it waits for.
-            let due_at = if handling.course.is_some() { now } else { now + AGAIN };
-            Ok::<_, LedgerError>((
-                Some(asking(change(&known.incident, &handling, due_at), &known.incident, &handling, now)),
-                (),
-            ))
-        })
-        .await?;
-    Ok(())
 }

@@ -92,6 +92,37 @@ impl Ledger {
         Ok(Some(outcome))
     }
 
+    /// What was seen of the trouble, the first time; shown, and nothing else about it changes. Not of one that has ended.
+    pub async fn note_seen(&self, id: IncidentId, seen: Value) -> Result<(), LedgerError> {
+        let wrong = sql("note what was seen of an incident");
+        let mut tx = self.pool.begin().await.map_err(wrong)?;
+        let handling: Option<String> = sqlx::query_scalar(
+            "select handling::text from incident where id = $1 and ended_at is null for no key update",
+        )
+        .bind(id.0)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(wrong)?;
+        // Here and not there: a line of a log may have a character that Postgres refuses to look into.
+        let Some(mut handling) = handling.as_deref().map(value).transpose()? else { return Ok(()) };
+        if !handling["seen"].is_null() {
+            return Ok(());
+        }
+        handling["seen"] = seen;
+        sqlx::query(
+            "/* incident.seen */ with changed as (update incident set handling = $2::json where id = $1 returning id)
+             update card set version = version + 1 from changed where card.incident = changed.id",
+        )
+        .bind(id.0)
+        .bind(handling.to_string())
+        .execute(&mut *tx)
+        .await
+        .map_err(wrong)?;
+        tx.commit().await.map_err(wrong)?;
+        self.wake(Wake::Card);
+        Ok(())
+    }
+
     /// Lets a rule go on at a place, as `decide` says of its brake; the entry in the same statement.
     pub async fn unblock<T, E: From<LedgerError>>(
         &self,
