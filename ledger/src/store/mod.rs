@@ -102,7 +102,9 @@ impl Ledger {
             // that it is a tenth of the table, which it reads and sorts.
             .options([("plan_cache_mode", "force_generic_plan")])
             // Plans are kept, and on the first day they are made while tables are small enough to be read as a whole.
-            .options([("enable_seqscan", "off")]);
+            .options([("enable_seqscan", "off")])
+            // A plan that has to read a table all the same counts as very dear by that, and would be compiled each time it is used.
+            .options([("jit", "off")]);
         let pool = PgPoolOptions::new()
             .max_connections(to.connections)
             .acquire_timeout(Duration::from_secs(10))
