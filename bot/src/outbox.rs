@@ -10,7 +10,7 @@ use crate::{
 };
 use futures::FutureExt;
 use jiff::Timestamp;
-use ledger::{CardSubject, Delivery, LedgerError, Place, SETTLE, Take, Wake};
+use ledger::{CardSubject, Delivery, LedgerError, Place, Take, Wake};
 use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
@@ -50,7 +50,6 @@ pub async fn work(app: App, door: Arc<dyn Door>) {
     let mut wakes = app.ledger.wakes();
     let mut rooms = Rooms::default();
     let mut tasks: JoinSet<Done> = JoinSet::new();
-    let mut woken = false;
     while !app.stop.is_cancelled() {
         let (limit, looked) = (PARALLEL - tasks.len(), Instant::now());
         let claimed = match limit {
@@ -70,7 +69,7 @@ pub async fn work(app: App, door: Arc<dyn Door>) {
         }
         tokio::select! {
             () = app.stop.cancelled() => {}
-            card = wait(&mut tasks, &mut rooms, &mut wakes, more, woken, looked) => woken = card,
+            () = wait(&mut tasks, &mut rooms, &mut wakes, more, looked) => {}
         }
     }
     // What was begun is ended; its outcome is noted.
@@ -86,19 +85,17 @@ async fn claim(app: &App, door: &dyn Door, rooms: &Rooms, limit: usize) -> Vec<D
     })
 }
 
-/// Until it is worth claiming again. True: a card has changed, and one that is new may not be due yet.
+/// Until it is worth claiming again.
 async fn wait(
     tasks: &mut JoinSet<Done>,
     rooms: &mut Rooms,
     wakes: &mut Receiver<Wake>,
     more: bool,
-    woken: bool,
     looked: Instant,
-) -> bool {
+) {
     let together = tokio::time::sleep(TOGETHER);
     tokio::pin!(together);
-    let longest = if woken { SETTLE } else { POLL };
-    let poll = tokio::time::sleep(rooms.next_opening(Instant::now()).unwrap_or(longest).min(longest));
+    let poll = tokio::time::sleep(rooms.next_opening(Instant::now()).unwrap_or(POLL).min(POLL));
     tokio::pin!(poll);
     let mut is_late = false;
     loop {
@@ -108,25 +105,25 @@ async fn wait(
                     rooms.end(done, Instant::now());
                 }
                 if !more || is_late || tasks.len() <= PARALLEL / 2 {
-                    return woken;
+                    return;
                 }
             }
             () = &mut together, if more && !is_late => {
                 is_late = true;
                 if tasks.len() < PARALLEL {
-                    return woken;
+                    return;
                 }
             }
             wake = wakes.recv(), if !more => match wake {
                 Ok(Wake::Card | Wake::Lost) | Err(RecvError::Lagged(_)) => {
                     tokio::time::sleep((looked + GATHER).saturating_duration_since(Instant::now())).await;
                     while matches!(wakes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
-                    return true;
+                    return;
                 }
                 Ok(_) => {}
                 Err(RecvError::Closed) => std::future::pending().await,
             },
-            () = &mut poll, if !more => return false,
+            () = &mut poll, if !more => return,
         }
     }
 }

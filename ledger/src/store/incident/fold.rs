@@ -120,13 +120,11 @@ async fn write_incidents(
         "with given as (select * from unnest($1::uuid[], $2::text[]) as g (incident, place)),
          made as (insert into card (id, incident) select gen_random_uuid(), incident from (select distinct incident from given) i
              on conflict (incident) do nothing returning id, incident, version)
-         insert into delivery (card, place, wanted, due_at)
-         select made.id, given.place, made.version, clock_timestamp() + make_interval(secs => $3)
+         insert into delivery (card, place, wanted) select made.id, given.place, made.version
          from given join made using (incident) on conflict do nothing",
     )
     .bind(ids)
     .bind(places)
-    .bind(SETTLE.as_secs_f64())
     .execute(tx)
     .await
     .map_err(sql("show incidents"))?;

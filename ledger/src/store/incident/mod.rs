@@ -20,7 +20,6 @@ use chrono::{DateTime, Utc};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection};
-use std::time::Duration;
 use uuid::Uuid;
 
 /// An incident as it is stored.
@@ -148,10 +147,6 @@ pub struct BrakeRow {
     /// Since when only a person can let it go on.
     pub blocked_at: Option<Timestamp>,
 }
-
-/// A new incident is not shown before: what is done about it at once is on its card the first time, which a chat with limits is
-/// then asked to take once and not three times.
-pub const SETTLE: Duration = Duration::from_millis(150);
 
 /// What has been decided about one incident.
 #[derive(Clone, Debug, PartialEq)]
