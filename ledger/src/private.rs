@@ -244,7 +244,6 @@ impl PrivatePostgres {
              fsync = on\n\
              full_page_writes = on\n\
              synchronous_commit = on\n\
-             jit = off\n\
              log_checkpoints = off\n\
              timezone = 'UTC'\n",
             self.socket.display()

@@ -149,18 +149,22 @@ async fn what_fails_for_too_long_is_given_up_and_counted_and_a_success_between_b
     assert_eq!((gauges.given_up_cards, gauges.undelivered_cards), (1, 1), "its own room's is due still");
 }
 
-#[tokio::test]
-async fn an_event_that_was_put_back_is_claimed_when_its_time_has_come_and_an_overtaken_worker_changes_nothing()
- {
-    let (ledger, _) = fresh("put_back").await;
-    let arrival = Arrival {
+/// A line that somebody typed in a room.
+fn a_line() -> Arrival {
+    Arrival {
         key: "k".into(),
         actor: actor("ann"),
         place: place("A"),
         event: Event::Line { text: "get pods".into() },
         reply_to: None,
-    };
-    let first = ledger.receive(&arrival, "w", LONG, NOW).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_was_put_back_is_claimed_when_its_time_has_come_and_an_overtaken_worker_changes_nothing()
+ {
+    let (ledger, _) = fresh("put_back").await;
+    let first = ledger.receive(&a_line(), "w", LONG, NOW).await.unwrap().unwrap();
     ledger.put_back(&first, LONG).await.unwrap();
     assert_eq!(ledger.claim_inbox("x", LONG, 9).await.unwrap(), []);
     ledger.put_back(&first, Duration::ZERO).await.unwrap();
@@ -173,14 +177,7 @@ async fn an_event_that_was_put_back_is_claimed_when_its_time_has_come_and_an_ove
 #[tokio::test]
 async fn an_event_that_is_given_up_is_on_record_and_never_claimed_again() {
     let (ledger, _) = fresh("given_up").await;
-    let arrival = Arrival {
-        key: "k".into(),
-        actor: actor("ann"),
-        place: place("A"),
-        event: Event::Line { text: "get pods".into() },
-        reply_to: None,
-    };
-    let first = ledger.receive(&arrival, "w", NOW_DUE, NOW).await.unwrap().unwrap();
+    let first = ledger.receive(&a_line(), "w", NOW_DUE, NOW).await.unwrap().unwrap();
     let second = ledger.claim_inbox("x", NOW_DUE, 9).await.unwrap().remove(0);
     ledger.give_up_event(&first, "late", NOW).await.unwrap();
     let third = ledger.claim_inbox("x", NOW_DUE, 9).await.unwrap().remove(0);

@@ -44,12 +44,20 @@ impl Replicas {
         })
     }
 
-    fn from(self, now: u32) -> Result<u32, String> {
-        match self {
-            Replicas::Exactly(count) => Ok(count),
-            Replicas::By(change) => u32::try_from(i64::from(now) + change)
-                .map_err(|_| format!("it has {now} replicas; {change} more would be less than none")),
+    /// A change goes no further than its bounds, and a bound never turns more into fewer, or fewer into more.
+    fn from(self, now: u32, min: Option<u32>, max: Option<u32>) -> Result<u32, String> {
+        let change = match self {
+            Replicas::Exactly(count) => return Ok(count),
+            Replicas::By(change) => change,
+        };
+        let most = max.map_or(i64::MAX, i64::from);
+        let least = min.map_or(i64::MIN, i64::from).min(most);
+        let wanted = (i64::from(now) + change).min(most).max(least);
+        if (wanted - i64::from(now)).signum() != change.signum() {
+            return Ok(now);
         }
+        u32::try_from(wanted)
+            .map_err(|_| format!("it has {now} replicas; {change} more would be less than none"))
     }
 }
 
@@ -75,6 +83,8 @@ impl Action for Scale {
                     .action(clap::ArgAction::SetTrue)
                     .help("Never fewer than it has now"),
             )
+            .arg(bound("min", "A change ends here: scale deploy/checkout -2 --min 3"))
+            .arg(bound("max", "A change ends here: scale deploy/checkout +2 --max 12"))
             .after_help("Example: scale deploy/checkout 6 -n shop -c prod-eu --why \"sale\"")
     }
 
@@ -85,9 +95,16 @@ impl Action for Scale {
             Replicas::Exactly(count) => json!(count),
             Replicas::By(change) => json!(format!("{change:+}")),
         };
+        let bounds = ["min", "max"].map(|name| (name, matches.get_one::<u32>(name)));
+        if replicas.is_u64() && bounds.iter().any(|(_, bound)| bound.is_some()) {
+            return Err("--min and --max go with a change, such as +2".into());
+        }
         let mut parameters = json!({"replicas": replicas});
         if matches.get_flag("at-least") {
             parameters["at_least"] = true.into();
+        }
+        for (name, bound) in bounds.into_iter().filter_map(|(name, bound)| Some((name, bound?))) {
+            parameters[name] = (*bound).into();
         }
         Ok((named, parameters))
     }
@@ -95,6 +112,11 @@ impl Action for Scale {
     fn plan<'a>(&'a self, context: PlanContext<'a>) -> BoxFuture<'a, Result<Plan, PlanError>> {
         Box::pin(while_it_moves(move || plan(context)))
     }
+}
+
+fn bound(name: &'static str, help: &'static str) -> clap::Arg {
+    let count = clap::value_parser!(u32).range(0..1_000_000);
+    clap::Arg::new(name).long(name).value_name("N").value_parser(count).help(help)
 }
 
 fn why_not(target: Option<&String>) -> &'static str {
@@ -114,8 +136,9 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     };
     let subject = Subject::read(&context).await?;
     let now = subject.replicas();
+    let bound = |name: &str| context.parameters[name].as_u64().and_then(|count| u32::try_from(count).ok());
     let wanted = asked
-        .and_then(|asked| asked.from(now))
+        .and_then(|asked| asked.from(now, bound("min"), bound("max")))
         .map_err(|why| PlanError::Invalid(format!("{}: {why}", subject.words())))?;
     if wanted == now || (wanted < now && context.parameters["at_least"] == true) {
         return Err(PlanError::Nothing(format!("{} has {now} replicas", subject.words())));
@@ -195,15 +218,24 @@ mod tests {
         for text in ["", "+", "--1", "+-1", "six", "1.5", "1000000000", "٣", " 6"] {
             assert!(Replicas::parse(text).is_err(), "{text}");
         }
-        assert_eq!(Replicas::By(-1).from(3), Ok(2));
-        assert!(Replicas::By(-4).from(3).is_err());
+        assert_eq!(Replicas::By(-1).from(3, None, None), Ok(2));
+        assert!(Replicas::By(-4).from(3, None, None).is_err());
+    }
+
+    #[test]
+    fn a_change_goes_no_further_than_its_bounds_and_never_the_other_way() {
+        let (up, down) = (Replicas::By(2), Replicas::By(-2));
+        assert_eq!([3, 11, 12, 20].map(|now| up.from(now, None, Some(12))), [5, 12, 12, 20].map(Ok));
+        assert_eq!([9, 4, 3, 1].map(|now| down.from(now, Some(3), None)), [7, 3, 3, 1].map(Ok));
+        assert_eq!(down.from(1, Some(0), None), Ok(0));
+        assert_eq!(Replicas::Exactly(20).from(1, None, None), Ok(20));
     }
 
     proptest! {
         #[test]
         fn parsing_replicas_never_panics(text in any::<String>(), now in 0..u32::MAX) {
             if let Ok(replicas) = Replicas::parse(&text) {
-                let _ = replicas.from(now);
+                let _ = replicas.from(now, None, Some(now / 2));
             }
         }
     }

@@ -48,11 +48,14 @@ fn line(action: &str, target: &Target, parameters: &Map<String, Value>) -> Resul
         "hpa" => vec!["hpa".to_string(), "propose".to_string()],
         other => vec![other.replace('_', "-")],
     };
+    if action == "drill" {
+        words.push(needed("fault")?);
+    }
     words.push(format!("{}/{}", target.kind.to_ascii_lowercase(), target.name));
     let options: &[&str] = match action {
         "scale" => {
             words.push(needed("replicas")?);
-            &[]
+            &["min", "max"]
         }
         "scale_up" if runs_to_its_end => {
             if needed("replicas")? != "1" {
@@ -80,6 +83,14 @@ fn line(action: &str, target: &Target, parameters: &Map<String, Value>) -> Resul
             words.push(format!("--for={}", needed("lasts")?));
             &["delay", "percent"]
         }
+        "drill" => {
+            words.extend(text("lasts").map(|lasts| format!("--for={lasts}")));
+            &[]
+        }
+        "scale_nodes" => {
+            words.extend(text("nodes"));
+            &["days"]
+        }
         "set_resources" => &["container", "requests", "limits"],
         "rollback" => &["to"],
         _ => &[],
@@ -98,6 +109,8 @@ fn line(action: &str, target: &Target, parameters: &Map<String, Value>) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grammar::{Context, Line, parse};
+    use heal::language::Catalogue;
     use serde_json::json;
 
     fn written(action: &str, kind: &str, parameters: Value) -> Result<String, String> {
@@ -110,11 +123,14 @@ mod tests {
         line(action, &target, parameters.as_object().unwrap())
     }
 
-    #[test]
-    fn steps_are_written_as_people_type_them() {
-        for (action, kind, parameters, line) in [
+    /// By action, with what it is about and what a rule says; and how it is typed.
+    fn steps() -> Vec<(&'static str, &'static str, Value, &'static str)> {
+        vec![
+            ("scale", "Deployment", json!({"replicas": 5}), "scale deployment/x 5"),
+            ("scale", "sts", json!({"replicas": "+2", "max": 12}), "scale sts/x +2 --max=12"),
             ("scale_up", "Deployment", json!({"replicas": 1}), "scale deployment/x 1 --at-least"),
             ("scale_up", "CronJob", json!({"replicas": 1}), "run-job cronjob/x --unless-running"),
+            ("run_job", "cj", json!({}), "run-job cj/x"),
             (
                 "rotate_logs",
                 "Pod",
@@ -127,18 +143,63 @@ mod tests {
                 json!({"container": "a", "image": "b:1"}),
                 "set-image deployment/x a=b:1",
             ),
+            (
+                "set_resources",
+                "Deployment",
+                json!({"limits": "memory=1Gi"}),
+                "set-resources deployment/x --limits=memory=1Gi",
+            ),
             ("restart", "Deployment", json!({}), "restart deployment/x"),
+            ("rollback", "Deployment", json!({"to": 4}), "rollback deployment/x --to=4"),
+            ("pause", "Deployment", json!({}), "pause deployment/x"),
+            ("resume", "Deployment", json!({}), "resume deployment/x"),
+            ("delete_pod", "Pod", json!({}), "delete-pod pod/x"),
+            ("hpa", "Deployment", json!({}), "hpa propose deployment/x"),
+            ("floor", "Deployment", json!({}), "floor deployment/x"),
+            ("scale_nodes", "md", json!({"nodes": 5, "days": 7}), "scale-nodes md/x 5 --days=7"),
+            ("scale_nodes", "pool", json!({}), "scale-nodes pool/x"),
             (
                 "inject_delay",
                 "Deployment",
                 json!({"delay": "2s", "lasts": "5m", "percent": 50}),
                 "inject-delay deployment/x --for=5m --delay=2s --percent=50",
             ),
-        ] {
+            (
+                "drill",
+                "Deployment",
+                json!({"fault": "pod-kill", "lasts": "5m"}),
+                "drill pod-kill deployment/x --for=5m",
+            ),
+        ]
+    }
+
+    #[test]
+    fn steps_are_written_as_people_type_them_and_the_gate_can_be_asked_for_each() {
+        let (clusters, names) = (["prod".to_string()], |kind: &str| kind.replace('_', "-"));
+        let context = Context { clusters: &clusters, cluster: None, namespace: None };
+        for (action, kind, parameters, line) in steps() {
             let line = format!("{line} --namespace=shop --cluster=prod");
-            assert_eq!(written(action, kind, parameters), Ok(line));
+            assert_eq!(written(action, kind, parameters), Ok(line.clone()));
+            let asked = match parse(&line, &context) {
+                Ok(Line::Ask(asked)) => asked.action,
+                Ok(_) => panic!("{line} asks for nothing"),
+                Err(card) => panic!("{line}: {}", card.title),
+            };
+            let runs = action == "scale_up";
+            assert!(runs || asked == names(action), "{line} asks for {asked}");
         }
+        // Whoever is told something gets no request.
+        let to_people = ["notify", "escalate"];
+        for shape in Catalogue::standard().shapes().iter().map(|shape| shape.name.as_str()) {
+            let is_written = steps().iter().any(|(action, ..)| *action == shape);
+            assert!(is_written != to_people.contains(&shape), "{shape} has no line above");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_typed_is_not_asked_for() {
         assert!(written("scale_up", "Job", json!({"replicas": 2})).is_err());
         assert!(written("rotate_logs", "Pod", json!({"files": "/a b/*.log"})).is_err());
+        assert_eq!(written("drill", "Deployment", json!({})), Err("`drill` needs fault".into()));
     }
 }

@@ -2,6 +2,9 @@
 
 use super::ast::Subject;
 
+/// The parameter that says where a target is which stands by its name; without it, it is where the event is.
+pub const NAMESPACE: &str = "namespace";
+
 /// How much harm a step can do when it goes wrong; the words of the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Risk {
@@ -168,7 +171,29 @@ impl Catalogue {
                 [target("pod", &[Subject::Pod])],
             ),
             shape("hpa", "propose an autoscaler from the forecast of the load", Medium, [workload()]),
-            shape("run_job", "run a CronJob now, or a Job once more", Medium, [target("job", &[])]),
+            shape(
+                "floor",
+                "give an autoscaler the floor that its approved schedule has for now",
+                Low,
+                [workload()],
+            ),
+            shape(
+                "scale_nodes",
+                "set how many nodes a pool has, by number or from the forecast",
+                High,
+                [
+                    target("pool", &[]),
+                    optional("nodes", Kind::Count),
+                    optional("days", Kind::Count),
+                    optional(NAMESPACE, Kind::Text),
+                ],
+            ),
+            shape(
+                "run_job",
+                "run a CronJob now, or a Job once more",
+                Medium,
+                [target("job", &[]), optional(NAMESPACE, Kind::Text)],
+            ),
             shape(
                 "rotate_logs",
                 "compress and empty the logs in files, and keep so many older ones",
@@ -189,6 +214,16 @@ impl Catalogue {
                     required("delay", Kind::Duration),
                     required("lasts", Kind::Duration),
                     optional("percent", Kind::Count),
+                ],
+            ),
+            shape(
+                "drill",
+                "break something on purpose, to see whether it is healed; always given back",
+                High,
+                [
+                    target("workload", &[Subject::Workload, Subject::Node]),
+                    required("fault", Kind::Text),
+                    optional("lasts", Kind::Duration),
                 ],
             ),
             shape(

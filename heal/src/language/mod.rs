@@ -28,7 +28,7 @@ mod promql;
 mod span;
 mod suggest;
 
-pub use catalogue::{Catalogue, Kind, Parameter, Risk, Shape};
+pub use catalogue::{Catalogue, Kind, NAMESPACE, Parameter, Risk, Shape};
 pub use check::check;
 pub use duration::{parse as parse_duration, show as show_duration};
 pub use format::format;

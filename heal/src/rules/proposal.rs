@@ -4,7 +4,7 @@ use super::Rule;
 use crate::{
     event::Event,
     language::{
-        Catalogue, Kind,
+        Catalogue, Kind, NAMESPACE,
         ast::{Given, List, Step, Subject, Verify},
         show_duration, shown, step_text,
     },
@@ -157,14 +157,24 @@ fn resolve(step: &Prepared, event: &Event, replicas: Option<u32>) -> Result<Prop
             break;
         }
     }
-    let target = target.transpose()?;
+    let mut target = target.transpose()?;
     let mut parameters = Map::new();
     let mut note = String::new();
+    // How many there are is known of the event's own workload only; elsewhere the gate counts, and keeps the bounds.
+    let replicas = replicas.filter(|_| matches!(targets[..], [Given::Subject(Subject::Workload)]));
     let changes = given.iter().any(|(_, given)| matches!(given, Given::Change(_)));
     for (name, value) in given {
+        if let (NAMESPACE, Given::Text(namespace), Some(target)) = (name.as_str(), value, &mut target) {
+            target.namespace = Some(namespace.clone());
+            continue;
+        }
         let value = match value {
-            // Bounds belong to a change, and are in what comes of it.
-            Given::Number(_) if changes && matches!(name.as_str(), "min" | "max") => continue,
+            // Bounds belong to a change: what came of it keeps them, and so does a number that was checked when it was written.
+            Given::Number(_)
+                if (replicas.is_some() || !changes) && matches!(name.as_str(), "min" | "max") =>
+            {
+                continue;
+            }
             Given::Subject(subject) => json!(event.text(subject.word(), None)),
             Given::Text(text) => json!(text),
             Given::Number(number) => json!(*number as i64),

@@ -6,6 +6,7 @@ mod chaos;
 mod chat;
 mod crash;
 mod demo;
+mod disk_full;
 mod docs;
 mod doors;
 mod drill;

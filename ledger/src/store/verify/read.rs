@@ -49,10 +49,7 @@ impl Snapshots {
     pub async fn join(&self) -> Result<PgConnection, LedgerError> {
         let mut conn = begin(&self.options).await?;
         // Streams in the order of the index, without sorting the whole table on disk first.
-        let join = format!(
-            "set transaction snapshot '{}'; set local enable_sort = off; set local jit = off",
-            self.name
-        );
+        let join = format!("set transaction snapshot '{}'; set local enable_sort = off", self.name);
         sqlx::raw_sql(AssertSqlSafe(join)).execute(&mut conn).await.map_err(sql(READ))?;
         Ok(conn)
     }
