@@ -1,7 +1,7 @@
 //! Switches that make the cluster misbehave on purpose. All are atomic and may be turned while calls are in flight.
 
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -17,35 +17,10 @@ pub struct Faults {
     expire_watches: watch::Sender<u64>,
     watches_gone: AtomicBool,
     refuse: watch::Sender<bool>,
-    staged: AtomicU8,
 }
 
-/// A fault that is staged in the cluster itself, by this annotation: of a Node, a Deployment, or of the Namespace `kube-system`, which stands
-/// for the API server. Beside the switches above, and independent of them.
+/// A fault of a Node that is staged in the cluster itself, by this annotation. Beside the switches above, and independent of them.
 pub(crate) const STAGED: &str = "practice.petrel.dev/fault";
-
-/// What is staged for the API server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Staged {
-    Nothing,
-    Slow,
-    Erroring,
-}
-
-impl Staged {
-    /// By the annotation's value.
-    pub fn of(word: Option<&str>) -> Staged {
-        match word {
-            Some("slow-api") => Staged::Slow,
-            Some("erroring-api") => Staged::Erroring,
-            _ => Staged::Nothing,
-        }
-    }
-}
-
-/// How much longer calls to a slow API server take, and the share of those to an erroring one that fail.
-const SLOW: Duration = Duration::from_millis(500);
-const ERRORING: f64 = 0.2;
 
 /// The switches as the admin path takes them; an absent field leaves its switch alone.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -89,7 +64,6 @@ impl Default for Faults {
             expire_watches: watch::Sender::new(0),
             watches_gone: AtomicBool::new(false),
             refuse: watch::Sender::new(false),
-            staged: AtomicU8::new(Staged::Nothing as u8),
         }
     }
 }
@@ -139,10 +113,6 @@ impl Faults {
         self.refuse(false);
     }
 
-    pub(crate) fn stage(&self, staged: Staged) {
-        self.staged.store(staged as u8, SeqCst);
-    }
-
     pub(crate) fn apply(&self, ask: &FaultRequest) {
         if let Some(ms) = ask.latency_ms {
             self.latency(Duration::from_millis(ms));
@@ -175,13 +145,6 @@ impl Faults {
         let latency = self.latency_us.load(SeqCst);
         if latency > 0 {
             tokio::time::sleep(Duration::from_micros(latency)).await;
-        }
-        let staged = self.staged.load(SeqCst);
-        if staged == Staged::Slow as u8 {
-            tokio::time::sleep(SLOW).await;
-        }
-        if staged == Staged::Erroring as u8 && rand::random::<f64>() < ERRORING {
-            return Fate::Fail(503);
         }
         let unlucky = rand::random::<f64>() * 1e6 < f64::from(self.fail_share_ppm.load(SeqCst));
         if take_one(&self.fail_next) || unlucky {

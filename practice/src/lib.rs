@@ -5,6 +5,7 @@
 //!
 //! Not in it: TLS, protobuf, Table output, OpenAPI, admission webhooks, schema validation of custom resources.
 
+mod admission;
 mod audit;
 mod auth;
 mod cluster;

@@ -2,7 +2,6 @@
 
 use crate::controllers::pod;
 use crate::demand::Demand;
-use crate::faults::STAGED;
 use crate::object::{self, annotation, at, list, text};
 use crate::quantity;
 use crate::store::Store;
@@ -21,9 +20,8 @@ fn chance(seed: &str, number: i64) -> f64 {
 pub(crate) const LOAD: &str = "practice.petrel.dev/load";
 /// What a request costs, in seconds of CPU.
 const COST: f64 = 0.002;
-/// Seconds until an answer on a usual day, and how much longer it takes over a slow network.
+/// Seconds until an answer on a usual day.
 const ANSWER: f64 = 0.04;
-const DELAY: f64 = 2.0;
 
 /// A container as the load model knows it. Read once, it can be asked for many moments.
 pub(crate) struct Meter {
@@ -60,7 +58,7 @@ impl Meter {
             fixed: annotation(pod, CPU).and_then(|value| quantity::parse(&value.into())),
             pod: object::name(pod).to_owned(),
             customers: customers(store, pod).filter(|_| is_first),
-            takes: ANSWER + if is_delayed(store, pod) { DELAY } else { 0.0 },
+            takes: ANSWER + delay(store, pod),
         }
     }
 
@@ -89,9 +87,30 @@ impl Meter {
     }
 }
 
-/// The network between customers and a workload is slow, as long as that is staged.
-fn is_delayed(store: &Store, pod: &Value) -> bool {
-    workload(store, pod).is_some_and(|workload| annotation(&workload, STAGED) == Some("network-delay"))
+/// How much longer an answer takes on average, in seconds, by the first route of the VirtualServices of the Services that lead to a pod.
+fn delay(store: &Store, pod: &Value) -> f64 {
+    let namespace = object::namespace(pod);
+    let leads_here = |service: &&Arc<Value>| {
+        let selector = at(service, &["spec", "selector"]).as_object().filter(|selector| !selector.is_empty());
+        let labels = object::labels(pod);
+        selector.is_some_and(|selector| selector.iter().all(|(key, value)| labels.get(key) == Some(value)))
+    };
+    let mut routes = store.list("virtualservices.networking.istio.io", namespace).peekable();
+    if routes.peek().is_none() {
+        return 0.0;
+    }
+    let services: Vec<&str> =
+        store.list("services", namespace).filter(leads_here).map(|service| object::name(service)).collect();
+    let routes_here = |route: &&Arc<Value>| {
+        let hosts = list(route, &["spec", "hosts"]).iter().filter_map(Value::as_str);
+        hosts.filter_map(|host| host.split('.').next()).any(|host| services.contains(&host))
+    };
+    let fault = |route: &Arc<Value>| {
+        let delay = list(route, &["spec", "http"]).first()?.pointer("/fault/delay")?.clone();
+        let seconds: f64 = text(&delay, &["fixedDelay"]).strip_suffix('s')?.parse().ok()?;
+        Some(seconds * at(&delay, &["percentage", "value"]).as_f64().unwrap_or(100.0) / 100.0)
+    };
+    routes.filter(routes_here).filter_map(fault).sum()
 }
 
 /// Who asks a pod's workload for answers, and the pod's share of them; none where the workload has no [`LOAD`].

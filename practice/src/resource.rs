@@ -182,6 +182,7 @@ batch/v1 cronjobs CronJob nsg cj
 autoscaling/v2 horizontalpodautoscalers HorizontalPodAutoscaler ns hpa
 policy/v1 poddisruptionbudgets PodDisruptionBudget nsg pdb
 coordination.k8s.io/v1 leases Lease n
+admissionregistration.k8s.io/v1 validatingwebhookconfigurations ValidatingWebhookConfiguration g
 apiextensions.k8s.io/v1 customresourcedefinitions CustomResourceDefinition sg crd crds
 networking.k8s.io/v1 ingresses Ingress nsg ing
 networking.k8s.io/v1 networkpolicies NetworkPolicy ng netpol

@@ -190,9 +190,19 @@ fn pod_template(labels: &Value, name: &str, image: &str, cpu: &str, memory: &str
         "env": [{"name": "LOG_LEVEL", "value": "info"}], "resources": {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory}}}]}})
 }
 
-/// The shop.
+/// Istio's routes. Practice clusters delay what these delay.
+fn virtual_services() -> Value {
+    json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "virtualservices.networking.istio.io"},
+        "spec": {"group": "networking.istio.io", "scope": "Namespaced",
+            "names": {"plural": "virtualservices", "singular": "virtualservice", "kind": "VirtualService", "listKind": "VirtualServiceList", "shortNames": ["vs"]},
+            "versions": [{"name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}]}})
+}
+
+/// The shop, in a service mesh.
 pub(crate) fn shop(store: &mut Store) {
     namespaces(store);
+    ensure(store, virtual_services());
     for app in APPS {
         ensure(store, app.deployment(app.now));
         ensure(

@@ -1,5 +1,6 @@
 //! All objects, their versions, and a bounded history of changes that watches and paged lists read.
 
+use crate::admission;
 use crate::object;
 use crate::persist::Log;
 use crate::resource::{Registry, Resource};
@@ -57,6 +58,8 @@ pub(crate) struct Store {
     dependents: HashMap<String, BTreeSet<Key>>,
     /// Changes that the controllers have not looked at yet.
     pub unseen: Vec<Change>,
+    /// Webhooks that did not answer.
+    pub unanswered: admission::Counts,
     pub log: Option<Log>,
 }
 

@@ -1,8 +1,13 @@
 //! What Prometheus would scrape.
 
-use crate::world::World;
+use crate::world::{World, config_map, from, refusal, until};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::{Value, json};
-use std::io::{Read, Write};
+use std::{
+    io::{Read, Write},
+    time::{Duration, Instant},
+};
 
 /// The page of metrics, line by line.
 fn scrape(world: &World) -> Vec<String> {
@@ -120,4 +125,81 @@ async fn replicas_share_the_load_which_is_the_same_whenever_it_is_looked_at() {
     let busy = an_hour_with(&world, 5, "container_cpu_usage_seconds_total").await.iter().sum::<f64>();
     let cost = (busy - 5.0 * 3600.0 * 0.25 * 0.02) / five_in_all;
     assert!((cost - 0.002).abs() < 0.0002, "{cost}");
+}
+
+/// As long as nobody answers it, a webhook that everything in its namespace must pass.
+fn webhook(policy: &str) -> Value {
+    json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "gate"},
+        "webhooks": [{"name": "gate.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": policy, "timeoutSeconds": 1,
+            "clientConfig": {"url": "https://192.0.2.1/gate"}, "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}},
+            "rules": [{"apiGroups": [""], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": ["pods", "configmaps"], "scope": "Namespaced"}]}]})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_nobody_answers_holds_up_or_refuses_what_it_is_asked_about_and_is_counted() {
+    let world = World::new().await;
+    let maps = world.api::<ConfigMap>();
+    let make = async |name: &str| {
+        maps.create(&PostParams::default(), &from(config_map(name, json!({})))).await.map(drop)
+    };
+    world.practice.apply(webhook("Ignore"));
+    let began = Instant::now();
+    make("a").await.unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    let lines = scrape(&world);
+    assert_eq!(one(&lines, "apiserver_admission_webhook_fail_open_count", &["gate.example.com"]), 1.0);
+
+    world.practice.apply(webhook("Fail"));
+    let refused = refusal(make("b").await);
+    assert_eq!(refused.code, 500);
+    assert!(
+        refused.message.starts_with("Internal error occurred: failed calling webhook \"gate.example.com\""),
+        "{}",
+        refused.message
+    );
+    // What it is not asked about is done: another operation, another namespace, another kind.
+    maps.delete("a", &DeleteParams::default()).await.unwrap();
+    let elsewhere = Api::<ConfigMap>::namespaced(world.client.clone(), "kube-public");
+    elsewhere.create(&PostParams::default(), &from(config_map("c", json!({})))).await.unwrap();
+    world.deploy(deployment(1, json!({}))).await;
+    until("pods were refused more than once", || async {
+        let lines = scrape(&world);
+        let refused = ["error_type=\"calling_webhook_error\"", "operation=\"CREATE\""];
+        one(&lines, "apiserver_admission_webhook_rejection_count", &refused) > 1.0
+    })
+    .await;
+    assert!(world.pods("checkout").await.is_empty());
+    assert!(world.practice.delete(
+        "admissionregistration.k8s.io/v1",
+        "ValidatingWebhookConfiguration",
+        None,
+        "gate"
+    ));
+    until("there is a pod", || async { !world.pods("checkout").await.is_empty() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delay_in_the_service_mesh_is_in_what_requests_take() {
+    let world = World::new().await;
+    world.practice.seed_shop();
+    world.practice.settled().await;
+    let takes = || {
+        let lines = scrape(&world);
+        let of = |name: &str| {
+            let own = lines.iter().filter(|line| line.starts_with(name) && line.contains("pod=\"checkout-"));
+            own.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum::<f64>()
+        };
+        (of("http_request_duration_seconds_sum"), of("http_request_duration_seconds_count"))
+    };
+    let mean = async || {
+        let before = takes();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let after = takes();
+        (after.0 - before.0) / (after.1 - before.1)
+    };
+    assert!((mean().await - 0.04).abs() < 0.01);
+    world.practice.apply(json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "slow", "namespace": "shop"},
+        "spec": {"hosts": ["checkout"], "http": [{"fault": {"delay": {"fixedDelay": "2s", "percentage": {"value": 50}}}, "route": [{"destination": {"host": "checkout"}}]}]}}));
+    takes();
+    assert!((mean().await - 1.04).abs() < 0.01);
 }

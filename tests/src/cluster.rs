@@ -104,7 +104,9 @@ impl Cluster {
     fn api(&self, api_version: &str, kind: &str) -> Api<DynamicObject> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-        if matches!(kind, "Namespace" | "Node" | "CustomResourceDefinition") {
+        let cluster_wide =
+            ["Namespace", "Node", "CustomResourceDefinition", "ValidatingWebhookConfiguration"];
+        if cluster_wide.contains(&kind) {
             Api::all_with(self.client.clone(), &resource)
         } else {
             Api::namespaced_with(self.client.clone(), &self.namespace, &resource)

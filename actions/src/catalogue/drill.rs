@@ -2,9 +2,10 @@
 //!
 //! What a fault changes is one field, named by [`Condition::Changed`]: the drill is over when somebody has changed it again and the
 //! rollout is complete. When that does not happen in time, or the drill is called off, the runner puts the field back, whatever else was
-//! changed meanwhile. A pod that is killed comes back by its controller. Faults that only practice clusters have are in `drill_staged`.
+//! changed meanwhile. A pod that is killed comes back by its controller. Faults of the API server are in `drill_api`; those that only
+//! practice clusters have in `drill_staged`.
 
-use super::{delete_pod, draft::while_it_moves, drill_staged, *};
+use super::{delete_pod, draft::while_it_moves, drill_api, drill_staged, inject_delay, *};
 use draft::Draft;
 use futures::future::try_join;
 use jiff::SignedDuration;
@@ -15,7 +16,7 @@ use workload::{Subject, accept, text};
 /// A StatefulSet that is stuck in a broken rollout stays stuck when its template is put back, and a DaemonSet breaks every node.
 const WHY_NOT: &str = "cannot be given back for sure after a drill";
 const ACCEPTED: [&str; 1] = ["Deployment"];
-/// The same, and what stands for a machine and for the API server.
+/// The same, a machine, and where the API server is to fail.
 const ANY: [&str; 3] = ["Deployment", "Node", "Namespace"];
 /// How long a drill may last.
 const LASTS: std::ops::RangeInclusive<i64> = 5..=3600;
@@ -31,14 +32,18 @@ enum Fault {
     CrashLoop,
     Oom,
     BadImage,
+    NetworkDelay,
 }
 
-const FAULTS: [(&str, Fault); 4] = [
+const FAULTS: [(&str, Fault); 5] = [
     ("pod-kill", Fault::PodKill),
     ("crash-loop", Fault::CrashLoop),
     ("oom", Fault::Oom),
     ("bad-image", Fault::BadImage),
+    ("network-delay", Fault::NetworkDelay),
 ];
+/// How much longer answers take over a slow network.
+const DELAY_MS: i64 = 2_000;
 
 impl Fault {
     fn read(word: &str) -> Result<Fault, String> {
@@ -52,7 +57,7 @@ impl Fault {
     /// fault that changes no container.
     fn change(self, container: &Value) -> Option<(Value, &'static str, Value, &'static str)> {
         Some(match self {
-            Fault::PodKill => return None,
+            Fault::PodKill | Fault::NetworkDelay => return None,
             Fault::CrashLoop => {
                 let command = json!(["/petrel-drill/crash"]);
                 (json!({"command": command}), "command", command, "gets a command that does not exist")
@@ -77,8 +82,9 @@ impl Fault {
 
 /// Of all faults.
 fn names() -> Vec<&'static str> {
+    let api = drill_api::FAULTS.iter().map(|fault| fault.name);
     let staged = drill_staged::STAGED.iter().map(|staged| staged.name);
-    FAULTS.iter().map(|(name, _)| *name).chain(staged).collect()
+    FAULTS.iter().map(|(name, _)| *name).chain(api).chain(staged).collect()
 }
 
 impl Action for Drill {
@@ -96,7 +102,7 @@ impl Action for Drill {
                     .value_parser(names())
                     .help("What goes wrong"),
             )
-            .arg(target_arg("What is broken: deploy/<name>; on practice clusters also node/<name>, and ns/kube-system for the API server"))
+            .arg(target_arg("What is broken: deploy/<name>, ns/<name> for the API server there, on practice clusters also node/<name>"))
             .arg(
                 clap::Arg::new("for")
                     .long("for")
@@ -111,12 +117,13 @@ impl Action for Drill {
         let named = parse_accepted(matches, &ANY, WHY_NOT)?;
         let word = |name: &str| matches.get_one::<String>(name).map(String::as_str).unwrap_or_default();
         let fault = word("fault");
-        match drill_staged::of(fault) {
-            Some(staged) => staged.is_of(&named.kind, &named.name)?,
-            None => {
-                Fault::read(fault)?;
-                accept(&named.kind, &ACCEPTED, WHY_NOT)?;
-            }
+        if let Some(fault) = drill_api::of(fault) {
+            fault.is_of(&named.kind, &named.name)?;
+        } else if let Some(staged) = drill_staged::of(fault) {
+            staged.is_of(&named.kind)?;
+        } else {
+            Fault::read(fault)?;
+            accept(&named.kind, &ACCEPTED, WHY_NOT)?;
         }
         Ok((named, json!({"fault": fault, "for_s": seconds(word("for"))?})))
     }
@@ -140,11 +147,17 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
     let seconds = context.parameters["for_s"].as_i64().filter(|seconds| LASTS.contains(seconds));
     let within_s =
         seconds.ok_or_else(|| PlanError::Invalid("a drill lasts from 5 seconds to an hour".into()))? as u32;
+    if let Some(fault) = drill_api::of(word) {
+        return drill_api::plan(context, fault, within_s).await;
+    }
     if let Some(staged) = drill_staged::of(word) {
         return drill_staged::plan(context, staged, within_s).await;
     }
     accept(&context.target.kind, &ACCEPTED, WHY_NOT).map_err(PlanError::Invalid)?;
     let fault = Fault::read(word).map_err(PlanError::Invalid)?;
+    if fault == Fault::NetworkDelay {
+        return delay(context, within_s).await;
+    }
     let subject = Subject::read(&context).await?;
     if subject.is_paused() {
         return Err(PlanError::Invalid(format!(
@@ -184,6 +197,14 @@ async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
         blast,
     };
     draft.plan(context, subject, &after)
+}
+
+/// In the service mesh, as `inject-delay` would.
+async fn delay(context: PlanContext<'_>, within_s: u32) -> Result<Plan, PlanError> {
+    let delay =
+        inject_delay::Delay { ms: DELAY_MS, lasts_s: i64::from(within_s), percent: 100, service: None };
+    let plan = inject_delay::inject(context, delay).await?;
+    Ok(Plan { action: "drill".into(), summary: format!("drill network-delay: {}", plan.summary), ..plan })
 }
 
 /// The first pod by name, as `delete-pod` would delete it; but it is a drill of its Deployment.

@@ -86,16 +86,38 @@ fn time(
 }
 
 async fn plan(context: PlanContext<'_>) -> Result<Plan, PlanError> {
-    accept(&context.target.kind, &ACCEPTED, WHY_NOT).map_err(PlanError::Invalid)?;
     let number = |name: &str, range: &std::ops::RangeInclusive<i64>| {
         let count = context.parameters[name].as_i64().filter(|count| range.contains(count));
         count.ok_or_else(|| PlanError::Invalid(format!("{name} is missing or out of bounds")))
     };
-    let (delay_ms, lasts_s) = (number("delay_ms", &DELAY_MS)?, number("for_s", &LASTS_S)?);
-    let percent = number("percent", &(1..=100))?;
+    let delay = Delay {
+        ms: number("delay_ms", &DELAY_MS)?,
+        lasts_s: number("for_s", &LASTS_S)?,
+        percent: number("percent", &(1..=100))?,
+        service: context.parameters["service"].as_str(),
+    };
+    inject(context, delay).await
+}
+
+/// How requests are delayed.
+pub(super) struct Delay<'a> {
+    /// Milliseconds.
+    pub ms: i64,
+    /// Given back after so many seconds.
+    pub lasts_s: i64,
+    /// Of the requests.
+    pub percent: i64,
+    /// Where several Services lead to the workload.
+    pub service: Option<&'a str>,
+}
+
+/// Reads only.
+pub(super) async fn inject(context: PlanContext<'_>, delay: Delay<'_>) -> Result<Plan, PlanError> {
+    accept(&context.target.kind, &ACCEPTED, WHY_NOT).map_err(PlanError::Invalid)?;
+    let Delay { ms: delay_ms, lasts_s, percent, service: named } = delay;
     let subject = Subject::read(&context).await?;
     let namespace = subject.reference.namespace.clone().unwrap_or_default();
-    let service = service(&subject, context.parameters["service"].as_str()).await?;
+    let service = service(&subject, named).await?;
     let fault = json!({"delay": {"fixedDelay": seconds(delay_ms), "percentage": {"value": percent}}});
     let routing = routing(&subject, &namespace, &service).await?;
     let mut blast = subject.blast().await?;

@@ -8,6 +8,7 @@ mod delete_pod;
 mod diff;
 mod draft;
 mod drill;
+mod drill_api;
 mod drill_staged;
 mod floor;
 mod hpa;

@@ -71,6 +71,13 @@ pub static KINDS: &[Kind] = &[
         false,
         &["crd", "crds"],
     ),
+    kind(
+        "admissionregistration.k8s.io/v1",
+        "ValidatingWebhookConfiguration",
+        "validatingwebhookconfigurations",
+        false,
+        &[],
+    ),
     kind("cluster.x-k8s.io/v1beta1", "MachineDeployment", "machinedeployments", true, &["md"]),
     kind("cluster.x-k8s.io/v1beta1", "Machine", "machines", true, &["ma"]),
     kind("metrics.k8s.io/v1beta1", "PodMetrics", "pods", true, &[]),

@@ -77,6 +77,8 @@ pub(super) fn object_of(condition: &Condition) -> &ObjectRef {
 fn missing(condition: &Condition, object: &ObjectRef, replaced: bool) -> Holding {
     let what = format!("{} {}", object.kind, object.name);
     match (condition, replaced) {
+        // What was broken went with it.
+        (Condition::Changed { .. }, _) => Holds,
         (_, true) => Fails(format!("{what} was replaced by another of the same name")),
         (Condition::JobComplete { .. }, false) => {
             Inconclusive(format!("{what} is not there any more, so how it ended cannot be read"))
@@ -467,6 +469,12 @@ mod tests {
     #[test]
     fn an_object_that_is_gone_or_another_fails() {
         let condition = Condition::RolloutComplete { object: object("Deployment") };
+        let drilled = Condition::Changed {
+            object: object("Deployment"),
+            pointer: "/spec/paused".into(),
+            from: json!(true),
+        };
+        assert_eq!(look(&drilled, None), Holds, "what was broken went with it");
         assert_eq!(look(&condition, None), Fails("Deployment checkout is not there any more".into()));
         assert_eq!(
             look(&condition, Some(&json!({"metadata": {"uid": "u2"}}))),

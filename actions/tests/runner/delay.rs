@@ -104,6 +104,19 @@ async fn who_takes_the_delay_away_ends_it_and_the_workload_can_be_healed_meanwhi
 }
 
 #[tokio::test]
+async fn a_drill_delays_what_the_mesh_sends_and_gives_it_back() {
+    let house = house("delay_drill").await;
+    let id = house.ask("drill network-delay deploy/checkout --for 6s").await;
+    let _runner = house.runner("w1").await;
+    house.until(id, &[RequestState::Verifying]).await;
+    let made = seen(&house, "petrel-delay-checkout").expect("it");
+    assert_eq!(made["spec"]["http"][0]["fault"]["delay"]["fixedDelay"], "2s");
+    let (state, note) = house.end(id).await;
+    assert_eq!(state, RequestState::RolledBack, "{note}");
+    assert!(seen(&house, "petrel-delay-checkout").is_none());
+}
+
+#[tokio::test]
 async fn a_fault_that_somebody_else_injects_is_not_mixed_with_ours() {
     let house = house("delay_other").await;
     let mut other = routes();

@@ -2,7 +2,7 @@
 //! it.
 
 use super::house::{House, NAMESPACE, eventually};
-use ledger::{RequestId, RequestState};
+use ledger::{ObjectRef, RequestId, RequestState};
 use serde_json::{Value, json};
 
 /// What a pod of the deployment is made of.
@@ -114,4 +114,54 @@ async fn a_killed_pod_is_made_anew() {
     let (state, note) = house.end(id).await;
     assert_eq!(state, RequestState::Succeeded, "{note}");
     assert_eq!(pods(&house).await.len(), 2);
+}
+
+const WEBHOOK: &str = "ValidatingWebhookConfiguration";
+
+fn webhook(house: &House) -> Option<Value> {
+    house.practice.get("admissionregistration.k8s.io/v1", WEBHOOK, None, "petrel-drill-shop")
+}
+
+#[tokio::test]
+async fn an_api_that_fails_in_one_namespace_fails_there_alone_and_is_given_back() {
+    let (house, id, _) = broken("drill_api", "drill erroring-api ns/shop --for 8s").await;
+    let first = house.runner("w1").await;
+    house.until(id, &[RequestState::Verifying]).await;
+    assert_eq!(webhook(&house).expect("it")["webhooks"][0]["failurePolicy"], "Fail");
+    // Nobody can change anything there, Petrel neither; elsewhere everybody can.
+    let refused = house.refused("scale deploy/checkout 5").await;
+    assert!(refused.contains("failed calling webhook"), "{refused}");
+    let object = ObjectRef {
+        api_version: "v1".into(),
+        kind: "ConfigMap".into(),
+        namespace: Some("default".into()),
+        name: "elsewhere".into(),
+        uid: None,
+    };
+    let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "elsewhere"}});
+    house.cluster().create(&object, &body, false).await.expect("a change elsewhere");
+    // Whoever caused it dies; the next one gives it back.
+    drop(first);
+    let _second = house.runner("w2").await;
+    let (state, note) = house.end(id).await;
+    assert_eq!(state, RequestState::RolledBack, "{note}");
+    assert!(webhook(&house).is_none());
+    let healed = house.ask("scale deploy/checkout 3").await;
+    assert_eq!(house.end(healed).await.0, RequestState::Succeeded);
+    house.idle().await;
+}
+
+#[tokio::test]
+async fn who_takes_the_webhook_away_ends_the_drill_and_a_slow_api_is_slow_and_not_broken() {
+    let (house, id, _) = broken("drill_slow_api", "drill slow-api ns/shop --for 10m").await;
+    let _runner = house.runner("w1").await;
+    house.until(id, &[RequestState::Verifying]).await;
+    assert_eq!(webhook(&house).expect("it")["webhooks"][0]["failurePolicy"], "Ignore");
+    let twice = house.refused("drill erroring-api ns/shop --for 1m").await;
+    assert!(twice.contains("has a drill of its API already"), "{twice}");
+    let slow = house.ask("scale deploy/checkout 3").await;
+    assert_eq!(house.end(slow).await.0, RequestState::Succeeded);
+    house.practice.delete("admissionregistration.k8s.io/v1", WEBHOOK, None, "petrel-drill-shop");
+    let (state, note) = house.end(id).await;
+    assert_eq!(state, RequestState::Succeeded, "{note}");
 }

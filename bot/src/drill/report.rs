@@ -117,7 +117,11 @@ pub fn report(view: &RequestView, incidents: &[Incident], now: Timestamp) -> Opt
     let began = began(view)?;
     let target = &view.request.plan.target;
     let ended = view.run.as_ref().and_then(|run| run.ended_at);
+    let is_namespace = target.kind == "Namespace";
     let of_target = |incident: &&Incident| match &incident.group {
+        Group::Workload { namespace, .. } | Group::Name { namespace, .. } if is_namespace => {
+            namespace.as_ref() == Some(&target.name)
+        }
         Group::Workload { namespace, workload, .. } => {
             *namespace == target.namespace && workload.kind == target.kind && workload.name == target.name
         }

@@ -155,7 +155,7 @@ pub enum Condition {
         /// What it must equal; null also matches an absent field.
         equals: Value,
     },
-    /// The value at a JSON pointer is another than this, which the plan itself writes there: a drill that somebody has healed. A plan
+    /// The value at a JSON pointer is another than this, which the plan itself writes there, or the object is gone: a drill that somebody has healed. A plan
     /// with this condition gives back: when it does not hold in time, or the run is called off, the undo steps are taken as long as the
     /// value is still this, whatever else has changed.
     Changed {

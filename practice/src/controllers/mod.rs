@@ -21,8 +21,7 @@ pub(crate) mod work;
 pub(crate) use work::Work;
 
 use crate::cluster::{Cluster, State};
-use crate::faults::Faults;
-use crate::object;
+use crate::object::{self, text};
 use crate::persist;
 use crate::resource::Resource;
 use crate::store::{Change, Key, Place, Store};
@@ -56,12 +55,31 @@ pub(crate) enum Task {
     Sweep,
 }
 
+impl Task {
+    /// To look at a workload again.
+    pub fn of(workload: &Value) -> Option<Task> {
+        Task::by(text(workload, &["kind"]), object::namespace(workload), object::name(workload))
+    }
+
+    fn by(kind: &str, namespace: &str, name: &str) -> Option<Task> {
+        let place = (namespace.to_owned(), name.to_owned());
+        Some(match kind {
+            "Deployment" => Task::Deployment(place),
+            "ReplicaSet" => Task::ReplicaSet(place),
+            "StatefulSet" => Task::StatefulSet(place),
+            "DaemonSet" => Task::DaemonSet(place),
+            "Job" => Task::Job(place),
+            "CronJob" => Task::CronJob(place),
+            _ => return None,
+        })
+    }
+}
+
 /// What a controller works with.
 pub(crate) struct Control<'a> {
     pub store: &'a mut Store,
     pub work: &'a mut Work,
     pub speed: Duration,
-    pub faults: &'a Faults,
 }
 
 impl Control<'_> {
@@ -87,7 +105,7 @@ pub(crate) async fn run(cluster: Arc<Cluster>) {
         let next = {
             let mut state = cluster.lock();
             (0..AT_ONCE)
-                .all(|_| step(&mut state, cluster.speed, &cluster.faults))
+                .all(|_| step(&mut state, cluster.speed))
                 .then(Instant::now)
                 .or_else(|| state.store.unseen.is_empty().then(|| state.work.next_timer()).flatten())
         };
@@ -112,12 +130,12 @@ pub(crate) async fn run(cluster: Arc<Cluster>) {
 }
 
 /// Does one task; false when there is none.
-pub(crate) fn step(state: &mut State, speed: Duration, faults: &Faults) -> bool {
+pub(crate) fn step(state: &mut State, speed: Duration) -> bool {
     for change in std::mem::take(&mut state.store.unseen) {
         route(&state.store, &mut state.work, &change);
     }
     let Some(task) = state.work.next(Instant::now()) else { return false };
-    let mut control = Control { store: &mut state.store, work: &mut state.work, speed, faults };
+    let mut control = Control { store: &mut state.store, work: &mut state.work, speed };
     let control = &mut control;
     match &task {
         Task::Deployment(place) => deployment::sync(control, place),
@@ -176,17 +194,10 @@ fn route(store: &Store, work: &mut Work, change: &Change) {
         }
         _ => {}
     }
-    if let Some(owner) = object::controller(shown) {
-        let owner_place = (change.key.namespace.clone(), object::text(owner, &["name"]).to_owned());
-        match object::text(owner, &["kind"]) {
-            "Deployment" => work.push(Task::Deployment(owner_place)),
-            "ReplicaSet" => work.push(Task::ReplicaSet(owner_place)),
-            "StatefulSet" => work.push(Task::StatefulSet(owner_place)),
-            "DaemonSet" => work.push(Task::DaemonSet(owner_place)),
-            "Job" => work.push(Task::Job(owner_place)),
-            "CronJob" => work.push(Task::CronJob(owner_place)),
-            _ => {}
-        }
+    if let Some(owner) = object::controller(shown)
+        && let Some(task) = Task::by(text(owner, &["kind"]), &change.key.namespace, text(owner, &["name"]))
+    {
+        work.push(task);
     }
     garbage::route(store, work, change);
 }

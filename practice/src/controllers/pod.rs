@@ -1,12 +1,16 @@
 //! What the controllers that own pods share.
 
-use super::{Control, event};
+use super::{Control, Task, event};
+use crate::admission;
 use crate::delete::Options;
 use crate::object::{self, at, condition, holds, is_deleting, list, set, text};
 use crate::write::Writer;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A pod that could not be created is tried again after so long.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Neither going away nor finished.
 pub(crate) fn is_active(pod: &Value) -> bool {
@@ -51,7 +55,12 @@ pub(crate) fn create(
 ) -> Option<Arc<Value>> {
     let resource = control.resource("pods");
     let namespace = object::namespace(owner).to_owned();
-    match control.store.create(&resource, &namespace, pod, &Writer::CONTROLLER) {
+    // A webhook that lets everything pass costs a controller nothing here: it would hold up all others.
+    let hooks = admission::asked(control.store, &resource, &namespace, "", "CREATE");
+    let admitted = hooks.iter().try_for_each(|hook| hook.unanswered(control.store, "CREATE"));
+    let created =
+        admitted.and_then(|()| control.store.create(&resource, &namespace, pod, &Writer::CONTROLLER));
+    match created {
         Ok(pod) => {
             let message = match source {
                 "statefulset-controller" => format!(
@@ -73,6 +82,9 @@ pub(crate) fn create(
                 "FailedCreate",
                 &format!("Error creating: {}", failure.message),
             );
+            if let Some(task) = Task::of(owner) {
+                control.work.after(AGAIN, task, false);
+            }
             None
         }
     }

@@ -2,19 +2,16 @@
 
 use super::{Control, pod};
 use crate::delete::Options;
-use crate::faults::{STAGED, Staged};
+use crate::faults::STAGED;
 use crate::object::{self, annotation, is_deleting, list, set, text};
 use crate::store::{Key, Place};
 use crate::write::Writer;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// A service account for a new namespace; the contents of one that goes. `kube-system` says what is staged for the API server.
+/// A service account for a new namespace; the contents of one that goes.
 pub(crate) fn namespace(control: &mut Control<'_>, name: &str) {
     let Some(namespace) = control.store.get("namespaces", "", name) else { return };
-    if name == "kube-system" {
-        control.faults.stage(Staged::of(annotation(&namespace, STAGED)));
-    }
     if !is_deleting(&namespace) {
         if control.store.get("serviceaccounts", name, "default").is_none() {
             let accounts = control.resource("serviceaccounts");

@@ -1,5 +1,5 @@
-//! What Prometheus scrapes: the metrics of kube-state-metrics and cAdvisor, and requests as services count them, by the names
-//! and labels of the originals. And the same for the past, as if it had been scraped all along.
+//! What Prometheus scrapes: the metrics of kube-state-metrics and cAdvisor, those of the API server about webhooks, and requests as
+//! services count them, by the names and labels of the originals. And the same for the past, as if it had been scraped all along.
 
 mod history;
 mod state;
@@ -8,6 +8,7 @@ mod usage;
 pub(crate) use history::write as write_history;
 pub(crate) use usage::Counters;
 
+use crate::admission;
 use crate::cluster::Cluster;
 use std::fmt::Write;
 
@@ -19,7 +20,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    fn new(name: &'static str, labels: &[(&'static str, &str)], value: f64) -> Sample {
+    pub(crate) fn new(name: &'static str, labels: &[(&'static str, &str)], value: f64) -> Sample {
         let labels = labels.iter().map(|(label, value)| (*label, (*value).to_owned())).collect();
         Sample { name, labels, value }
     }
@@ -58,6 +59,7 @@ pub(crate) fn page(cluster: &Cluster, now: f64) -> String {
         let mut counters = cluster.counters.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut samples = state::samples(&state.store);
         samples.extend(usage::samples(&state.store, &mut counters, now));
+        samples.extend(admission::samples(&state.store));
         samples
     };
     // The format wants a metric's samples together, after its type.

@@ -8,6 +8,7 @@ pub(crate) mod pods;
 pub(crate) mod scale;
 pub(crate) mod verbs;
 
+use crate::admission;
 use crate::auth::User;
 use crate::cluster::Cluster;
 use crate::discovery;
@@ -207,6 +208,21 @@ async fn object(cluster: &Arc<Cluster>, call: &Call, target: &Target) -> Result<
         ("get", "" | "status") => verbs::get(cluster, target),
         ("get", "resize") if resource.is("pods") => verbs::get(cluster, target),
         ("get", _) => Err(Failure::no_resource()),
-        _ => verbs::mutate(cluster, call, target, verb),
+        _ => {
+            admit(cluster, target, verb).await?;
+            verbs::mutate(cluster, call, target, verb)
+        }
     }
+}
+
+/// Asks the webhooks that want to be asked, one after the other.
+async fn admit(cluster: &Cluster, target: &Target, verb: &str) -> Result<(), Failure> {
+    let Some(operation) = admission::operation(verb) else { return Ok(()) };
+    let Target { resource, namespace, subresource, .. } = target;
+    let hooks = admission::asked(&cluster.lock().store, resource, namespace, subresource, operation);
+    for hook in hooks {
+        tokio::time::sleep(hook.timeout).await;
+        hook.unanswered(&mut cluster.lock().store, operation)?;
+    }
+    Ok(())
 }
