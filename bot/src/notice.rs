@@ -37,7 +37,7 @@ pub async fn work(app: App) {
         let woken = async {
             loop {
                 match wakes.recv().await {
-                    Ok(Wake::Request(_) | Wake::Lost) | Err(RecvError::Lagged(_)) => {
+                    Ok(Wake::Asked(_) | Wake::Request(_) | Wake::Lost) | Err(RecvError::Lagged(_)) => {
                         tokio::time::sleep(GATHER).await;
                         while matches!(wakes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
                         return;

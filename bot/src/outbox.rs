@@ -10,7 +10,7 @@ use crate::{
 };
 use futures::FutureExt;
 use jiff::Timestamp;
-use ledger::{CardSubject, Delivery, LedgerError, Place, Take, Wake};
+use ledger::{CARD_RESTS, CardSubject, Delivery, LedgerError, Place, Take, Wake};
 use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
@@ -56,6 +56,7 @@ pub async fn work(app: App, door: Arc<dyn Door>) {
             0 => Vec::new(),
             _ => claim(&app, &*door, &rooms, limit).await,
         };
+        rooms.looked(looked);
         let more = claimed.len() == limit;
         for delivery in claimed {
             rooms.begin(&delivery.place);
@@ -69,7 +70,7 @@ pub async fn work(app: App, door: Arc<dyn Door>) {
         }
         tokio::select! {
             () = app.stop.cancelled() => {}
-            () = wait(&mut tasks, &mut rooms, &mut wakes, more, looked) => {}
+            () = wait(&mut tasks, &mut rooms, &mut wakes, door.at_once(), more, looked) => {}
         }
     }
     // What was begun is ended; its outcome is noted.
@@ -90,21 +91,21 @@ async fn wait(
     tasks: &mut JoinSet<Done>,
     rooms: &mut Rooms,
     wakes: &mut Receiver<Wake>,
+    at_once: u32,
     more: bool,
     looked: Instant,
 ) {
     let together = tokio::time::sleep(TOGETHER);
     tokio::pin!(together);
-    let poll = tokio::time::sleep(rooms.next_opening(Instant::now()).unwrap_or(POLL).min(POLL));
-    tokio::pin!(poll);
     let mut is_late = false;
     loop {
+        // What ends meanwhile may bring it forward.
+        let at = rooms.next_look().map_or(looked + POLL, |at| at.min(looked + POLL));
+        let poll = tokio::time::sleep_until(at.into());
         tokio::select! {
             Some(done) = tasks.join_next() => {
-                if let Ok(done) = done {
-                    rooms.end(done, Instant::now());
-                }
-                if !more || is_late || tasks.len() <= PARALLEL / 2 {
+                let may_take_more = done.is_ok_and(|done| rooms.end(done, at_once, Instant::now()));
+                if if more { is_late || tasks.len() <= PARALLEL / 2 } else { may_take_more } {
                     return;
                 }
             }
@@ -123,7 +124,7 @@ async fn wait(
                 Ok(_) => {}
                 Err(RecvError::Closed) => std::future::pending().await,
             },
-            () = &mut poll, if !more => return,
+            () = poll, if !more => return,
         }
     }
 }
@@ -139,6 +140,8 @@ struct Done {
 struct Rooms {
     busy: HashMap<Place, u32>,
     paused: HashMap<Place, Instant>,
+    /// A card whose delivery has ended may be due again when it has rested: after the first since the last look, and after the last of all.
+    rested: Option<(Instant, Instant)>,
 }
 
 impl Rooms {
@@ -146,7 +149,11 @@ impl Rooms {
         *self.busy.entry(place.clone()).or_default() += 1;
     }
 
-    fn end(&mut self, Done { place, pause }: Done, now: Instant) {
+    /// Whether more can be delivered there than before.
+    fn end(&mut self, Done { place, pause }: Done, at_once: u32, now: Instant) -> bool {
+        let rested = now + CARD_RESTS;
+        self.rested = Some((self.rested.map_or(rested, |(first, _)| first), rested));
+        let was_full = self.busy.get(&place).is_some_and(|count| *count >= at_once);
         if let Some(pause) = pause {
             self.paused.insert(place.clone(), now + pause.min(LONGEST_PAUSE));
         }
@@ -157,6 +164,15 @@ impl Rooms {
             }
         }
         self.paused.retain(|_, until| *until > now);
+        was_full
+    }
+
+    fn looked(&mut self, at: Instant) {
+        self.rested = self.rested.and_then(|(first, last)| match (first <= at, last <= at) {
+            (_, true) => None,
+            (true, false) => Some((last, last)),
+            (false, false) => Some((first, last)),
+        });
     }
 
     /// Nothing more is claimed for these.
@@ -166,8 +182,9 @@ impl Rooms {
         full.chain(paused).cloned().collect()
     }
 
-    fn next_opening(&self, now: Instant) -> Option<Duration> {
-        self.paused.values().map(|until| until.saturating_duration_since(now)).min()
+    fn next_look(&self) -> Option<Instant> {
+        let rested = self.rested.map(|(first, _)| first);
+        self.paused.values().copied().chain(rested).min()
     }
 }
 
@@ -281,10 +298,26 @@ mod tests {
         assert_eq!(rooms.closed(1, now), std::slice::from_ref(&a));
         assert!(rooms.closed(2, now).is_empty());
         rooms.begin(&b);
-        rooms.end(Done { place: a.clone(), pause: Some(second) }, now);
-        rooms.end(Done { place: b, pause: None }, now);
+        assert!(!rooms.end(Done { place: a.clone(), pause: Some(second) }, 2, now));
+        assert!(rooms.end(Done { place: b, pause: None }, 1, now), "there is a place again");
         assert_eq!(rooms.closed(1, now), [a]);
-        assert_eq!(rooms.next_opening(now), Some(second));
         assert!(rooms.closed(1, now + second).is_empty());
+    }
+
+    #[test]
+    fn it_is_looked_again_when_the_first_and_when_the_last_card_has_rested() {
+        let (now, a) = (Instant::now(), Place("slack:T1:A".into()));
+        let at = |ms| now + Duration::from_millis(ms);
+        let mut rooms = Rooms::default();
+        for ms in [0, 100, 200] {
+            rooms.begin(&a);
+            rooms.end(Done { place: a.clone(), pause: None }, 1, at(ms));
+        }
+        rooms.looked(at(210));
+        assert_eq!(rooms.next_look(), Some(now + CARD_RESTS));
+        rooms.looked(at(250));
+        assert_eq!(rooms.next_look(), Some(at(200) + CARD_RESTS));
+        rooms.looked(at(450));
+        assert_eq!(rooms.next_look(), None);
     }
 }

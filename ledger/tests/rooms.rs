@@ -18,6 +18,12 @@ async fn claim(ledger: &Ledger, take: Take) -> Vec<Delivery> {
     ledger.claim_deliveries("slack", "w", LONG, &take).await.unwrap()
 }
 
+/// What is due when every card has rested.
+async fn rested(ledger: &Ledger, take: Take) -> Vec<Delivery> {
+    tokio::time::sleep(CARD_RESTS).await;
+    claim(ledger, take).await
+}
+
 async fn notices(ledger: &Ledger, request: &Request) -> Vec<(u32, Notice)> {
     let mut due = ledger.claim_notices(NOW_DUE, 100).await.unwrap();
     due.retain(|due| due.request == request.id);
@@ -78,14 +84,14 @@ async fn a_deleted_message_is_posted_anew_once_and_showing_it_again_begins_anew(
     let posted = claim(&ledger, all.clone()).await.remove(0);
     assert!(ledger.delivered(&posted, "m1").await.unwrap());
     ledger.vote(request.id, &vote(&request, "bob")).await.unwrap().unwrap();
-    let edit = claim(&ledger, all.clone()).await.remove(0);
+    let edit = rested(&ledger, all.clone()).await.remove(0);
     assert_eq!(edit.message.as_deref(), Some("m1"));
     assert!(!ledger.deleted(&edit, "message_not_found").await.unwrap(), "not given up");
     let anew = claim(&ledger, all.clone()).await.remove(0);
     assert_eq!(anew.message, None, "posted, not edited");
     assert!(ledger.delivered(&anew, "m2").await.unwrap());
     let run = ledger.claim_runs("w", LONG, 1, at(2)).await.unwrap().pop().unwrap();
-    let edit = claim(&ledger, all.clone()).await.remove(0);
+    let edit = rested(&ledger, all.clone()).await.remove(0);
     assert_eq!(edit.message.as_deref(), Some("m2"));
     assert!(ledger.deleted(&edit, "message_not_found").await.unwrap(), "whoever deletes it twice means it");
     ledger.progress(&run.fence, "4 of 6 pods ready").await.unwrap();
@@ -133,7 +139,7 @@ async fn what_fails_for_too_long_is_given_up_and_counted_and_a_success_between_b
     let request = submitted(&ledger, "x", needs(1)).await;
     ledger.show(request.id, &place("A")).await.unwrap();
     let fail = async |patience: Duration| {
-        let delivery = claim(&ledger, Take::of(9)).await.remove(0);
+        let delivery = rested(&ledger, Take::of(9)).await.remove(0);
         ledger.undelivered(&delivery, "channel_is_archived", NOW_DUE, patience).await.unwrap()
     };
     assert!(!fail(LONG).await);

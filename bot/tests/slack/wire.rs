@@ -257,6 +257,8 @@ async fn a_card_whose_blocks_slack_refuses_is_said_in_words_with_the_way_to_its_
     assert!(text.contains("&lt;sale&gt;") && text.contains("/requests/"), "{text}");
     let posts = world.slack.called("chat.postMessage");
     assert!(!posts[0]["blocks"].as_array().unwrap().is_empty(), "first as it is drawn");
+    // So that the click's edit comes at once, and what follows is another one.
+    tokio::time::sleep(ledger::CARD_RESTS).await;
     world.click("U2", "C1", &button(&posts[0], "approve"), "2.1.a").await;
     let card = world.message("C1", "[succeeded]").await;
     assert!(!card["blocks"].as_array().unwrap().is_empty(), "drawn again when Slack takes it");

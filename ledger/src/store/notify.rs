@@ -35,6 +35,8 @@ pub enum Wake {
         /// Which message.
         message: i64,
     },
+    /// Something was asked for.
+    Asked(RequestId),
     /// A request changed.
     Request(RequestId),
     /// A person called off a request that is at work.
@@ -53,6 +55,7 @@ impl Wake {
             Wake::Run => "run".into(),
             Wake::Card => "card".into(),
             Wake::Room { place, message } => format!("room {message} {place}"),
+            Wake::Asked(id) => format!("asked {id}"),
             Wake::Request(id) => format!("request {id}"),
             Wake::Cancelled(id) => format!("cancelled {id}"),
             Wake::Event => "event".into(),
@@ -74,6 +77,7 @@ impl Wake {
             "event" => Some(Wake::Event),
             "incident" => Some(Wake::Incident),
             "cancelled" => rest.parse().ok().map(Wake::Cancelled),
+            "asked" => rest.parse().ok().map(Wake::Asked),
             "request" => rest.parse().ok().map(Wake::Request),
             "room" => room(),
             // From a newer replica; whoever waits polls too.
@@ -120,7 +124,7 @@ impl Waker {
 
     /// For whoever waits in this process. A request that changed has a card that is due.
     fn hear(&self, wake: Wake) {
-        if let Wake::Request(_) = wake {
+        if let Wake::Asked(_) | Wake::Request(_) = wake {
             let _ = self.heard.send(Wake::Card);
         }
         // Nobody waits: nobody misses anything.
@@ -190,9 +194,16 @@ mod tests {
     fn payloads_are_read_and_unknown_ones_ignored() {
         let id = RequestId::new();
         let room = Wake::Room { place: Place("console:the ops room".into()), message: 7 };
-        for wake in
-            [Wake::Run, Wake::Card, Wake::Request(id), Wake::Cancelled(id), Wake::Event, Wake::Incident, room]
-        {
+        for wake in [
+            Wake::Run,
+            Wake::Card,
+            Wake::Asked(id),
+            Wake::Request(id),
+            Wake::Cancelled(id),
+            Wake::Event,
+            Wake::Incident,
+            room,
+        ] {
             assert_eq!(Wake::parse(&wake.payload()), Some(wake));
         }
         for other in ["", "request", "request 7", "room x y", "weather fine"] {

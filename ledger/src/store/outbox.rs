@@ -10,6 +10,9 @@ use sqlx::FromRow;
 use std::time::Duration;
 use uuid::Uuid;
 
+/// A card that was just shown is left alone for so long: what changes meanwhile is one edit.
+pub const CARD_RESTS: Duration = Duration::from_millis(250);
+
 /// What a card shows.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CardSubject {
@@ -251,7 +254,7 @@ impl Ledger {
     }
 
     /// It is there: remembers the platform's message id and the version shown; when more has happened since, it is due
-    /// again at once. Fenced; false when the claim was lost.
+    /// again after [`CARD_RESTS`]. Fenced; false when the claim was lost.
     pub async fn delivered(&self, delivery: &Delivery, message: &str) -> Result<bool, LedgerError> {
         self.note_delivered(delivery, message, None).await
     }
@@ -275,7 +278,7 @@ impl Ledger {
         let card: Option<Uuid> = sqlx::query_scalar(
             "/* outbox.delivered */ with done as (
                  update delivery set shown = $4, message = $5, attempts = 0, error = null, failing_since = null,
-                     worker = null, due_at = clock_timestamp()
+                     worker = null, due_at = clock_timestamp() + make_interval(secs => $7)
                  where card = $1 and place = $2 and token = $3 returning card
              ), forgotten as (
                  update card set said = $6::json from done
@@ -288,6 +291,7 @@ impl Ledger {
         .bind(delivery.version)
         .bind(message)
         .bind(instead.map(Value::to_string))
+        .bind(CARD_RESTS.as_secs_f64())
         .fetch_optional(&self.pool)
         .await
         .map_err(sql("mark a card delivered"))?;
@@ -435,6 +439,12 @@ mod tests {
         async fn claim(&self) -> Vec<Delivery> {
             self.ledger.claim_deliveries("console", "w", LONG, &Take::of(9)).await.unwrap()
         }
+
+        /// What is due when every card has rested.
+        async fn rested(&self) -> Vec<Delivery> {
+            tokio::time::sleep(CARD_RESTS).await;
+            self.claim().await
+        }
     }
 
     #[tokio::test]
@@ -446,13 +456,14 @@ mod tests {
         }
         assert_eq!(shown.claim().await, [], "one worker at a time");
         assert!(shown.ledger.delivered(&first, "m1").await.unwrap());
-        let second = shown.claim().await.remove(0);
+        assert_eq!(shown.claim().await, [], "it was just shown");
+        let second = shown.rested().await.remove(0);
         assert_eq!(
             (second.version, second.message.as_deref(), second.attempts),
             (first.version + 3, Some("m1"), 0)
         );
         assert!(shown.ledger.delivered(&second, "m1").await.unwrap());
-        assert_eq!(shown.claim().await, []);
+        assert_eq!(shown.rested().await, []);
         shown.bump().await;
         assert_eq!(shown.claim().await.len(), 1, "due at once");
     }
@@ -476,7 +487,7 @@ mod tests {
             Request::new(RequestId::new(), ask, sample::plan(), allow, "policy-1".into(), sample::NOW);
         shown.ledger.submit(&request).await.unwrap();
         let mut heard = Vec::new();
-        while !(heard.contains(&Wake::Request(request.id)) && heard.contains(&Wake::Run)) {
+        while !(heard.contains(&Wake::Asked(request.id)) && heard.contains(&Wake::Run)) {
             heard.push(wakes.recv().await.unwrap());
         }
     }

@@ -55,8 +55,7 @@ impl Ledger {
                 false,
             )));
         }
-        // Whoever asks for an incident goes on by itself.
-        self.wake(Wake::Request(request.id));
+        self.wake(Wake::Asked(request.id));
         if request.state == RequestState::Approved {
             self.wake(Wake::Run);
         }
