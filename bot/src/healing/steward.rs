@@ -35,16 +35,33 @@ const PARALLEL: usize = 24;
 /// Tasks of one incident that are done in one go; then it is another's turn.
 const TASKS: usize = 20;
 
+/// What is being looked after here, and since when; it is not claimed by its own changes.
+#[derive(Default)]
+struct Busy(HashMap<tokio::task::Id, (IncidentId, Instant)>);
+
+impl Busy {
+    /// One has ended. Something of it may have changed meanwhile, and nobody could claim it.
+    fn missed(
+        &mut self,
+        ended: Result<(tokio::task::Id, ()), tokio::task::JoinError>,
+        stirred: Instant,
+    ) -> Option<IncidentId> {
+        let task = ended.map_or_else(|error| error.id(), |(task, ())| task);
+        self.0.remove(&task).filter(|(_, since)| stirred >= *since).map(|(id, _)| id)
+    }
+}
+
 /// Until the app stops.
 pub async fn work(app: App) {
     let mut wakes = app.ledger.wakes();
     let mut tasks: JoinSet<()> = JoinSet::new();
-    // What is being looked after here is not claimed by its own changes.
-    let mut busy: HashMap<tokio::task::Id, IncidentId> = HashMap::new();
+    let mut busy = Busy::default();
     let (mut heard, mut all_from) = (Heard::default(), Instant::now());
+    // When it was last heard that something is new.
+    let mut stirred = Instant::now();
     while !app.stop.is_cancelled() {
         let (limit, looked) = ((PARALLEL - tasks.len()) as u32, Instant::now());
-        let except: Vec<IncidentId> = busy.values().copied().collect();
+        let except: Vec<IncidentId> = busy.0.values().map(|(id, _)| *id).collect();
         let claimed = match limit {
             0 => Ok(Vec::new()),
             _ => {
@@ -74,49 +91,63 @@ pub async fn work(app: App) {
                     tracing::warn!(incident.id = %id, %error, "could not look after an incident; it will be tried again");
                 }
             });
-            busy.insert(task.id(), id);
+            busy.0.insert(task.id(), (id, looked));
         }
-        let woken = async {
-            loop {
-                match wakes.recv().await {
-                    Ok(Wake::Incident) => {
-                        heard.due = true;
+        // Until it is worth looking again.
+        loop {
+            let woken = async {
+                loop {
+                    match wakes.recv().await {
+                        Ok(Wake::Incident) => {
+                            heard.due = true;
+                            break;
+                        }
+                        Ok(Wake::Request(id)) => {
+                            heard.requests.push(id);
+                            stirred = Instant::now();
+                        }
+                        Ok(Wake::Lost) | Err(RecvError::Lagged(_)) => {
+                            all_from = looked;
+                            break;
+                        }
+                        Ok(_) => {}
+                        Err(RecvError::Closed) => std::future::pending().await,
+                    }
+                }
+                stirred = Instant::now();
+            };
+            tokio::select! {
+                () = app.stop.cancelled() => break,
+                Some(ended) = tasks.join_next_with_id() => {
+                    let missed = busy.missed(ended, stirred);
+                    heard.incidents.extend(missed);
+                    if more || missed.is_some() {
                         break;
                     }
-                    Ok(Wake::Request(id)) => heard.requests.push(id),
-                    Ok(Wake::Lost) | Err(RecvError::Lagged(_)) => {
-                        all_from = looked;
-                        break;
-                    }
-                    Ok(_) => {}
-                    Err(RecvError::Closed) => std::future::pending().await,
+                }
+                () = woken, if !more => break,
+                () = tokio::time::sleep_until((looked + POLL).into()) => {
+                    heard.due = true;
+                    break;
                 }
             }
-            // Many at once are one.
+        }
+        // Many at once are one.
+        if !more {
             tokio::time::sleep(GATHER.saturating_sub(looked.elapsed())).await;
-            loop {
-                match wakes.try_recv() {
-                    Ok(Wake::Request(id)) => heard.requests.push(id),
-                    Ok(Wake::Lost) | Err(TryRecvError::Lagged(_)) => all_from = looked,
-                    Ok(_) => {}
-                    Err(TryRecvError::Empty | TryRecvError::Closed) => break,
-                }
+        }
+        loop {
+            match wakes.try_recv() {
+                Ok(Wake::Incident) => heard.due = true,
+                Ok(Wake::Request(id)) => heard.requests.push(id),
+                Ok(Wake::Lost) | Err(TryRecvError::Lagged(_)) => all_from = looked,
+                Ok(_) => continue,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
-        };
-        tokio::select! {
-            () = app.stop.cancelled() => {}
-            // Something of it may have changed since it was claimed.
-            Some(ended) = tasks.join_next_with_id() => {
-                heard.incidents.extend(busy.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id)));
-                if !more {
-                    tokio::time::sleep(GATHER.saturating_sub(looked.elapsed())).await;
-                }
-            }
-            () = woken, if !more => {}
-            () = tokio::time::sleep(POLL) => heard.due = true,
+            stirred = Instant::now();
         }
         while let Some(ended) = tasks.try_join_next_with_id() {
-            heard.incidents.extend(busy.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id)));
+            heard.incidents.extend(busy.missed(ended, stirred));
         }
     }
     // What was begun is ended.
@@ -237,4 +268,23 @@ pub fn call(
         body: serde_json::json!({ "incident": doc.id, "to": to, "because": why, "tried": history(&doc) }),
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_busy_while_something_stirred_is_looked_at_again() {
+        let (mut tasks, mut busy) = (JoinSet::new(), Busy::default());
+        let (claimed, id) = (Instant::now(), IncidentId(uuid::Uuid::new_v4()));
+        for (stirred, missed) in
+            [(claimed - Duration::from_millis(1), None), (claimed + Duration::from_millis(1), Some(id))]
+        {
+            busy.0.insert(tasks.spawn(async {}).id(), (id, claimed));
+            let ended = tasks.join_next_with_id().await.expect("a task");
+            assert_eq!(busy.missed(ended, stirred), missed);
+            assert!(busy.0.is_empty());
+        }
+    }
 }
