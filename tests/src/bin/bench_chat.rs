@@ -146,6 +146,8 @@ async fn clicks() -> Result<()> {
         let id = asked["request"]["id"].as_str().context("an id")?.to_string();
         let card = in_slack.card_soon(&id).await;
         in_discord.card_soon(&id).await;
+        // Nobody reads a card faster; a click within that time would wait for the end of it.
+        tokio::time::sleep(ledger::CARD_RESTS).await;
         let clicked = Instant::now();
         let button = if n % 2 == 0 { "approve" } else { "cancel" };
         let who = if n % 2 == 0 { "bob" } else { "ann" };
