@@ -104,8 +104,8 @@ async fn wait(
         let poll = tokio::time::sleep_until(at.into());
         tokio::select! {
             Some(done) = tasks.join_next() => {
-                let may_take_more = done.is_ok_and(|done| rooms.end(done, at_once, Instant::now()));
-                if if more { is_late || tasks.len() <= PARALLEL / 2 } else { may_take_more } {
+                let takes_more = done.is_ok_and(|done| rooms.end(done, at_once, Instant::now()));
+                if (!more && takes_more) || (more && (is_late || tasks.len() <= PARALLEL / 2)) {
                     return;
                 }
             }
@@ -167,7 +167,9 @@ impl Rooms {
         was_full
     }
 
+    /// What was waited for until then is over.
     fn looked(&mut self, at: Instant) {
+        self.paused.retain(|_, until| *until > at);
         self.rested = self.rested.and_then(|(first, last)| match (first <= at, last <= at) {
             (_, true) => None,
             (true, false) => Some((last, last)),
@@ -302,6 +304,8 @@ mod tests {
         assert!(rooms.end(Done { place: b, pause: None }, 1, now), "there is a place again");
         assert_eq!(rooms.closed(1, now), [a]);
         assert!(rooms.closed(1, now + second).is_empty());
+        rooms.looked(now + second);
+        assert_eq!(rooms.next_look(), None, "nothing is waited for any more");
     }
 
     #[test]
