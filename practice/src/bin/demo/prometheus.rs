@@ -141,6 +141,22 @@ groups:
     annotations:
       summary: "{{ $labels.pod }} crash-loops"
       description: "Container {{ $labels.container }} ends soon after each start; Kubernetes waits longer and longer between its tries."
+  - alert: SlowAnswers
+    expr: |
+      sum by (cluster, namespace, service) (rate(http_request_duration_seconds_sum[15s]))
+        / sum by (cluster, namespace, service) (rate(http_request_duration_seconds_count[15s])) > 1
+    labels: {severity: warning, deployment: "{{ $labels.service }}"}
+    annotations:
+      summary: "{{ $labels.service }} answers slowly"
+      description: "A request to {{ $labels.service }} takes {{ $value | humanizeDuration }}."
+  - alert: AdmissionWebhookFails
+    expr: |
+      sum by (cluster, name) (increase(apiserver_admission_webhook_rejection_count{error_type="calling_webhook_error"}[1m])) > 0
+        or sum by (cluster, name) (increase(apiserver_admission_webhook_fail_open_count[1m])) > 0
+    labels: {severity: critical}
+    annotations:
+      summary: "webhook {{ $labels.name }} does not answer"
+      description: "The API server asks it before things are created or changed; they are held up or refused."
 "#;
 
 fn receivers(petrel: SocketAddr) -> String {
