@@ -3,6 +3,7 @@
 //! what people do: type, click, fill in a modal, delete a message; and look at what they would see.
 
 mod blocks;
+mod conversation;
 mod deliver;
 mod draw;
 mod person;

@@ -3,6 +3,7 @@
 use super::{
     Call, Slack,
     blocks::{self, Surface},
+    conversation::{describe, existing, history, message, visible, writable},
     state::{APP, APP_TOKEN, BOT, BOT_ID, BOT_TOKEN, Content, Kind, Modal, State, TEAM, Upload},
 };
 use crate::fault::{Trouble, no_answer};
@@ -17,7 +18,7 @@ use serde_json::{Map, Value, json};
 use std::time::Instant;
 
 /// A refusal in Slack's own words, with what else belongs into the answer.
-struct No(&'static str, Value);
+pub(super) struct No(pub(super) &'static str, pub(super) Value);
 
 impl From<&'static str> for No {
     fn from(error: &'static str) -> No {
@@ -25,7 +26,7 @@ impl From<&'static str> for No {
     }
 }
 
-type Answer = Result<Value, No>;
+pub(super) type Answer = Result<Value, No>;
 
 /// What a method needs, and how often it may be called a minute. Tiers 1 to 4 are 1, 20, 50 and 100 and more; some burst is
 /// "tolerated", "occasional", "welcome" and "generous".
@@ -178,15 +179,23 @@ fn arguments(
 }
 
 /// What an argument says, when it is there.
-fn text<'a>(arguments: &'a Value, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(arguments: &'a Value, name: &str) -> Option<&'a str> {
     arguments.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
-fn flag(arguments: &Value, name: &str) -> bool {
+pub(super) fn flag(arguments: &Value, name: &str) -> bool {
     match arguments.get(name) {
         Some(Value::Bool(flag)) => *flag,
         Some(Value::String(text)) => text == "true" || text == "1",
         _ => false,
+    }
+}
+
+pub(super) fn number(arguments: &Value, name: &str) -> Option<u64> {
+    match arguments.get(name)? {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
     }
 }
 
@@ -512,39 +521,6 @@ fn metadata(arguments: &Value) -> Result<Option<Value>, No> {
     Ok(Some(metadata.clone()))
 }
 
-/// A conversation that the bot may see.
-fn visible(state: &State, id: &str) -> Result<String, No> {
-    let channel = state.channels.get(id).ok_or("channel_not_found")?;
-    let seen = channel.kind == Kind::Public || channel.members.contains(BOT);
-    if seen { Ok(id.to_string()) } else { Err("channel_not_found".into()) }
-}
-
-/// A conversation that the bot may write into.
-fn writable(state: &State, id: &str) -> Result<(), No> {
-    let id = visible(state, id)?;
-    let channel = &state.channels[&id];
-    if channel.archived {
-        return Err("is_archived".into());
-    }
-    if !channel.members.contains(BOT) {
-        return Err("not_in_channel".into());
-    }
-    Ok(())
-}
-
-fn existing(state: &State, arguments: &Value) -> Result<(String, String), No> {
-    let channel = text(arguments, "channel").ok_or("channel_not_found")?;
-    let channel = visible(state, channel)?;
-    let ts = text(arguments, "ts").ok_or("message_not_found")?;
-    Ok((channel, ts.to_string()))
-}
-
-/// A message that is still there.
-fn message<'a>(state: &'a mut State, channel: &str, ts: &str) -> Result<&'a mut super::Message, No> {
-    let message = state.channels.get_mut(channel).and_then(|channel| channel.messages.get_mut(ts));
-    message.filter(|message| !message.deleted).ok_or_else(|| "message_not_found".into())
-}
-
 fn ephemeral(state: &mut State, arguments: &Value) -> Answer {
     let channel = text(arguments, "channel").ok_or("channel_not_found")?.to_string();
     writable(state, &channel)?;
@@ -554,88 +530,6 @@ fn ephemeral(state: &mut State, arguments: &Value) -> Answer {
     }
     let ts = state.post(&channel, BOT, Some(user), content(arguments, None)?);
     Ok(json!({"message_ts": ts}))
-}
-
-fn number(arguments: &Value, name: &str) -> Option<u64> {
-    match arguments.get(name)? {
-        Value::Number(number) => number.as_u64(),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    }
-}
-
-fn history(state: &mut State, name: &str, arguments: &Value) -> Answer {
-    let id = text(arguments, "channel").ok_or("channel_not_found")?;
-    let id = visible(state, id)?;
-    let channel = &state.channels[&id];
-    if !channel.members.contains(BOT) {
-        return Err("not_in_channel".into());
-    }
-    let scope = match channel.kind {
-        Kind::Public => "channels:history",
-        Kind::Private => "groups:history",
-        Kind::Direct(_) => "im:history",
-    };
-    if !state.scopes.contains(scope) {
-        return Err(No("missing_scope", json!({"needed": scope})));
-    }
-    let limit = number(arguments, "limit").unwrap_or(100).clamp(1, 999) as usize;
-    let oldest = text(arguments, "oldest").unwrap_or("0");
-    let latest = text(arguments, "latest").unwrap_or("9999999999");
-    let inclusive = flag(arguments, "inclusive");
-    let within = |ts: &str| match inclusive {
-        true => ts >= oldest && ts <= latest,
-        false => ts > oldest && ts < latest,
-    };
-    let thread = text(arguments, "ts");
-    let belongs = |message: &super::Message| match (name, thread) {
-        ("conversations.replies", Some(thread)) => {
-            message.ts == thread || message.thread.as_deref() == Some(thread)
-        }
-        _ => message.thread.is_none(),
-    };
-    let cursor = text(arguments, "cursor").and_then(|cursor| cursor.strip_prefix("next_ts:"));
-    let matching: Vec<_> = channel
-        .messages
-        .values()
-        .rev()
-        .filter(|message| !message.deleted && message.only_for.is_none() && belongs(message))
-        .filter(|message| within(&message.ts) && cursor.is_none_or(|cursor| message.ts.as_str() < cursor))
-        .collect();
-    let page: Vec<_> = matching.iter().take(limit).collect();
-    let more = matching.len() > page.len();
-    let next = page.last().filter(|_| more).map(|last| format!("next_ts:{}", last.ts)).unwrap_or_default();
-    let with_metadata = flag(arguments, "include_all_metadata");
-    Ok(json!({
-        "messages": page.iter().map(|message| message.json(with_metadata)).collect::<Vec<_>>(),
-        "has_more": more, "pin_count": 0, "response_metadata": {"next_cursor": next},
-    }))
-}
-
-fn describe(state: &State, id: &str) -> Value {
-    let channel = &state.channels[id];
-    let mut json = json!({
-        "id": channel.id, "created": 1_700_000_000, "is_archived": channel.archived, "updated": 1_700_000_000_000_u64,
-        "is_im": matches!(channel.kind, Kind::Direct(_)), "is_org_shared": false,
-        "context_team_id": TEAM,
-    });
-    match &channel.kind {
-        Kind::Direct(user) => json["user"] = json!(user),
-        kind => {
-            json["name"] = json!(channel.name);
-            json["name_normalized"] = json!(channel.name);
-            json["is_channel"] = json!(*kind == Kind::Public);
-            json["is_private"] = json!(*kind == Kind::Private);
-            json["is_group"] = json!(*kind == Kind::Private);
-            json["is_member"] = json!(channel.members.contains(BOT));
-            json["is_general"] = json!(false);
-            json["creator"] = json!("U0ADMIN01");
-            json["topic"] = json!({"value": "", "creator": "", "last_set": 0});
-            json["purpose"] = json!({"value": "", "creator": "", "last_set": 0});
-            json["num_members"] = json!(channel.members.len());
-        }
-    }
-    json
 }
 
 fn complete(state: &mut State, arguments: &Value) -> Answer {
