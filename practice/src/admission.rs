@@ -26,8 +26,8 @@ pub(crate) struct Hook {
     fails: bool,
 }
 
-/// How often a webhook did not answer, by its name, the operation that was refused (else nothing), and whether it was.
-pub(crate) type Counts = BTreeMap<(String, &'static str, bool), u64>;
+/// How often a webhook did not answer, by its name and the operation that was refused; None: it was let pass.
+pub(crate) type Counts = BTreeMap<(String, Option<&'static str>), u64>;
 
 /// Of a verb, as webhooks name it.
 pub(crate) fn operation(verb: &str) -> Option<&'static str> {
@@ -76,8 +76,8 @@ fn concerns(rule: &Value, resource: &Resource, subresource: &str, operation: &st
         "" => resource.plural.clone(),
         subresource => format!("{}/{subresource}", resource.plural),
     };
-    let resources = list(rule, &["resources"]).iter().filter_map(Value::as_str);
-    let named = resources.into_iter().any(|pattern| match pattern {
+    let mut resources = list(rule, &["resources"]).iter().filter_map(Value::as_str);
+    let named = resources.any(|pattern| match pattern {
         "*/*" => true,
         "*" => subresource.is_empty(),
         exact => exact == path,
@@ -107,8 +107,8 @@ fn selects(store: &Store, hook: &Value, namespace: &str) -> bool {
 impl Hook {
     /// Nobody has answered: it is counted, and the write goes on or not.
     pub fn unanswered(&self, store: &mut Store, operation: &'static str) -> Result<(), Failure> {
-        let refused = if self.fails { operation } else { "" };
-        *store.unanswered.entry((self.name.clone(), refused, self.fails)).or_default() += 1;
+        let refused = self.fails.then_some(operation);
+        *store.unanswered.entry((self.name.clone(), refused)).or_default() += 1;
         if !self.fails {
             return Ok(());
         }
@@ -122,17 +122,14 @@ impl Hook {
 
 /// As the API server counts them.
 pub(crate) fn samples(store: &Store) -> Vec<Sample> {
-    let sample = |((name, operation, refused), count): (&(String, &'static str, bool), &u64)| {
-        let name = ("name", name.as_str());
-        let kind = ("type", "validating");
-        match refused {
-            true => {
-                let error = ("error_type", "calling_webhook_error");
-                let labels = [error, name, ("operation", *operation), ("rejection_code", "0"), kind];
-                Sample::new("apiserver_admission_webhook_rejection_count", &labels, *count as f64)
-            }
-            false => Sample::new("apiserver_admission_webhook_fail_open_count", &[name, kind], *count as f64),
-        }
+    let sample = |((name, refused), count): (&(String, Option<&'static str>), &u64)| {
+        let (name, kind, count) = (("name", name.as_str()), ("type", "validating"), *count as f64);
+        let Some(operation) = refused else {
+            return Sample::new("apiserver_admission_webhook_fail_open_count", &[name, kind], count);
+        };
+        let error = ("error_type", "calling_webhook_error");
+        let labels = [error, name, ("operation", operation), ("rejection_code", "0"), kind];
+        Sample::new("apiserver_admission_webhook_rejection_count", &labels, count)
     };
     store.unanswered.iter().map(sample).collect()
 }

@@ -3,7 +3,7 @@
 //! For the demo and for fast fault injection; never part of `petrel serve`. It speaks the real wire protocol to the
 //! unmodified client, as a 1.36 control plane would answer; where the two differ, this crate has a bug.
 //!
-//! Not in it: TLS, protobuf, Table output, OpenAPI, admission webhooks, schema validation of custom resources.
+//! Not in it: TLS, protobuf, Table output, OpenAPI, admission webhooks that answer, schema validation of custom resources.
 
 mod admission;
 mod audit;

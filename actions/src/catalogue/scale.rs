@@ -231,6 +231,16 @@ mod tests {
         assert_eq!(Replicas::Exactly(20).from(1, None, None), Ok(20));
     }
 
+    #[test]
+    fn bounds_are_those_of_a_change() {
+        let parsed = |line: &str| {
+            let matches = Scale.command().try_get_matches_from(line.split_whitespace()).expect("a line");
+            Scale.parse(&matches).map(|(_, parameters)| parameters)
+        };
+        assert_eq!(parsed("scale sts/db +2 --max 12"), Ok(json!({"replicas": "+2", "max": 12})));
+        assert!(parsed("scale sts/db 6 --max 12").unwrap_err().contains("go with a change"));
+    }
+
     proptest! {
         #[test]
         fn parsing_replicas_never_panics(text in any::<String>(), now in 0..u32::MAX) {
