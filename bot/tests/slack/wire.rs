@@ -248,7 +248,6 @@ async fn what_fails_again_and_again_is_given_up_and_its_person_is_told() {
 async fn a_card_whose_blocks_slack_refuses_is_said_in_words_with_the_way_to_its_buttons() {
     let world = World::new("slack_refused", "signing_secret").await;
     world.slack.trouble("chat.postMessage", [Trouble::Refused("invalid_blocks")]);
-    world.slack.trouble("chat.update", [Trouble::Refused("msg_blocks_too_long")]);
     world.start();
     world.typed("U1", "C1", SCALE, "1.1.a").await;
     let card = world.message("C1", "awaiting").await;
@@ -257,11 +256,23 @@ async fn a_card_whose_blocks_slack_refuses_is_said_in_words_with_the_way_to_its_
     assert!(text.contains("&lt;sale&gt;") && text.contains("/requests/"), "{text}");
     let posts = world.slack.called("chat.postMessage");
     assert!(!posts[0]["blocks"].as_array().unwrap().is_empty(), "first as it is drawn");
-    // So that the click's edit comes at once, and what follows is another one.
-    tokio::time::sleep(ledger::CARD_RESTS).await;
     world.click("U2", "C1", &button(&posts[0], "approve"), "2.1.a").await;
     let card = world.message("C1", "[succeeded]").await;
     assert!(!card["blocks"].as_array().unwrap().is_empty(), "drawn again when Slack takes it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_whose_blocks_slack_refuses_is_said_in_words_too() {
+    let world = World::new("slack_refused_edit", "signing_secret").await;
+    world.slack.trouble("chat.update", [Trouble::Refused("msg_blocks_too_long")]);
+    world.start();
+    world.typed("U1", "C1", SCALE, "1.1.a").await;
+    world.message("C1", "awaiting").await;
+    // There is only one edit: nothing happens after a request was called off.
+    let posts = world.slack.called("chat.postMessage");
+    world.click("U1", "C1", &button(&posts[0], "cancel"), "2.1.a").await;
+    let card = world.message("C1", "[cancelled]").await;
+    assert_eq!(card["blocks"], json!([]), "{card}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
